@@ -1,0 +1,1 @@
+"""Names, specs, hooks, the registry, and the object between an attack and a model."""

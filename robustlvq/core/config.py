@@ -1,0 +1,165 @@
+"""Frozen, validated configuration: an unknown key or a wrong type is an error, never ignored."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, TypeVar
+
+from robustlvq.errors import ConfigError, UnknownNameError
+
+__all__ = ["Config", "as_mapping", "check_range", "config_from"]
+
+C = TypeVar("C", bound="Config")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Base of every configuration: a frozen dataclass whose fields are its keys."""
+
+
+def check_range(owner: str, key: str, value: float, low: float, high: float) -> None:
+    """Raise :class:`ConfigError` unless ``low <= value <= high``."""
+    if not low <= value <= high:
+        raise ConfigError(f"{owner}: {key} = {value!r} is not in [{low:g}, {high:g}]")
+
+
+def config_from(cls: type[C], values: Mapping[str, object], owner: str = "") -> C:
+    """Build a ``cls`` from a mapping.
+
+    Args:
+        cls: The configuration class.
+        values: Keys and values, for instance one section of a YAML file. Numbers and
+            booleans may come as text (from the command line); lists become tuples.
+        owner: Named in errors, for instance ``model 'glvq'``.
+
+    Raises:
+        UnknownNameError: A key that ``cls`` does not have; the nearest key is named.
+        ConfigError: A value of the wrong type or out of range.
+    """
+    owner = owner or cls.__name__
+    hints = typing.get_type_hints(cls)
+    fields = {field.name for field in dataclasses.fields(cls) if field.init}
+    ready: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in fields:
+            raise UnknownNameError(f"key of {owner}", str(key), fields)
+        try:
+            ready[key] = _convert(value, hints[key])
+        except (TypeError, ValueError):
+            wanted = _spell(hints[key])
+            raise ConfigError(f"{owner}: {key} = {value!r} is not {wanted}") from None
+    missing = [
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.init
+        and field.name not in ready
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{owner}: {', '.join(missing)} must be given")
+    return cls(**ready)
+
+
+def as_mapping(config: Config) -> dict[str, object]:
+    """The configuration as plain JSON-ready values, in field order."""
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Config):
+        return as_mapping(value)
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value
+
+
+def _spell(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(repr(choice) for choice in typing.get_args(hint))
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return "one of " + ", ".join(repr(choice.value) for choice in hint)
+    return f"of type {getattr(hint, '__name__', hint) if isinstance(hint, type) else hint}"
+
+
+def _convert(value: Any, hint: Any) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(value, args)
+    if origin is typing.Literal:
+        if value in args:
+            return value
+        raise ValueError
+    if origin is tuple:
+        return _convert_tuple(value, args)
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise TypeError
+        return {_convert(k, args[0]): _convert(v, args[1]) for k, v in value.items()}
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(value)
+    return _convert_scalar(value, hint)
+
+
+def _convert_union(value: Any, choices: tuple[Any, ...]) -> Any:
+    if value is None or value == "none":
+        if type(None) in choices:
+            return None
+        raise TypeError
+    for choice in choices:
+        if choice is type(None):
+            continue
+        try:
+            return _convert(value, choice)
+        except (TypeError, ValueError):
+            continue
+    raise TypeError
+
+
+def _convert_tuple(value: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, (list, tuple)):
+        raise TypeError
+    if len(args) == 2 and args[1] is Ellipsis:
+        return tuple(_convert(item, args[0]) for item in value)
+    if len(args) != len(value):
+        raise ValueError
+    return tuple(_convert(item, arg) for item, arg in zip(value, args, strict=True))
+
+
+def _convert_scalar(value: Any, hint: Any) -> Any:
+    if hint is bool:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.casefold() in {"true", "false"}:
+            return value.casefold() == "true"
+        raise TypeError
+    if hint is int:
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+            raise TypeError
+        return int(value)
+    if hint is float:
+        if isinstance(value, bool):
+            raise TypeError
+        number = float(value)
+        if number != number:
+            raise ValueError
+        return number
+    if hint is str:
+        if not isinstance(value, str):
+            raise TypeError
+        return value
+    if isinstance(value, hint):
+        return value
+    raise TypeError

@@ -1,0 +1,164 @@
+"""From what a user types for a model to a module that can be attacked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from robustlvq.core.config import Config, as_mapping
+from robustlvq.core.paths import trained_weights
+from robustlvq.core.registry import Registry
+from robustlvq.core.specs import ModelSpec
+from robustlvq.core.weights import Weights, load_into, read_weights
+from robustlvq.errors import PluginError, RobustLVQError, WeightsError
+
+__all__ = ["OpenedModel", "architecture_of", "find_weights", "load_model", "open_model"]
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A trained module and where it comes from.
+
+    Attributes:
+        name: What it is called in tables: the registered name, or name=file.
+        module: In eval mode, on the CPU.
+        config: Its configuration.
+        weights: Where the weights come from; "" for a model that needs none.
+        fingerprint: SHA-256 over architecture, configuration and parameters.
+        facts: The header of the weights.
+    """
+
+    name: str
+    module: torch.nn.Module
+    config: Config
+    weights: str
+    fingerprint: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_weights(spec: ModelSpec) -> tuple[Literal["shipped", "trained", "ready", ""], Path | None]:
+    """Where a registered model's weights are.
+
+    Returns:
+        ("shipped", path), ("trained", path) for what `robustlvq train` made on this machine,
+        ("ready", None) for a model that needs no weights, or ("", None) if there are none.
+    """
+    shipped = spec.shipped_weights()
+    if shipped is not None:
+        return "shipped", shipped
+    own = trained_weights(spec.name)
+    if own.is_file():
+        return "trained", own
+    return ("ready" if not spec.weights and spec.recipe is None else ""), None
+
+
+def architecture_of(spec: ModelSpec) -> str:
+    """The factory as text, which weights carry in their header."""
+    factory = spec.factory
+    if isinstance(factory, str):
+        return factory
+    return f"{factory.__module__}:{getattr(factory, '__qualname__', type(factory).__name__)}"
+
+
+def load_model(
+    name: str,
+    *,
+    registry: Registry | None = None,
+    device: str | torch.device = "cpu",
+) -> torch.nn.Module:
+    """A trained model, in eval mode.
+
+    Args:
+        name: A registered name (``"glvq"``), a weight file (``"my.safetensors"``), or both
+            (``"glvq=my.safetensors"``).
+        registry: Defaults to everything that is installed.
+        device: Where to put it.
+
+    Returns:
+        A module that maps float32 (N, \\*shape) in [0, 1] to class scores (N, classes).
+
+    Raises:
+        UnknownNameError: No such model.
+        WeightsError: No weights, or damaged ones, or of another architecture.
+    """
+    return open_model(name, registry or Registry.discover()).module.to(device)
+
+
+def open_model(reference: str, registry: Registry) -> OpenedModel:
+    """Like :func:`load_model`, together with name, fingerprint and origin."""
+    name, _, file = reference.partition("=")
+    if not file and name.endswith(SUFFIX):
+        name, file = "", name
+    if file:
+        path = Path(file).expanduser()
+        weights = read_weights(path)
+        spec = registry.models[name or weights.model]
+        return _open(spec, weights, f"{spec.name}={path.name}", str(path))
+    spec = registry.models[name]
+    kind, found = find_weights(spec)
+    if found is not None:
+        origin = f"weights of {spec.name!r}"
+        return _open(spec, read_weights(found), spec.name, kind, origin)
+    if kind == "ready":
+        config = spec.configure()
+        return _opened(spec, spec.name, _build(spec, config), config, "", {})
+    raise WeightsError(f"{name!r} has no weights here; train it: robustlvq train {name}")
+
+
+def _open(
+    spec: ModelSpec, weights: Weights, name: str, where: str, origin: str = ""
+) -> OpenedModel:
+    origin = origin or where
+    if weights.architecture != architecture_of(spec):
+        raise WeightsError(
+            f"{origin}: these are weights of {weights.model!r} ({weights.architecture}), "
+            f"not of {spec.name!r} ({architecture_of(spec)})"
+        )
+    try:
+        config = spec.configure(weights.config)
+    except RobustLVQError as error:
+        raise WeightsError(f"{origin}: {error}") from error
+    module = _build(spec, config)
+    load_into(module, weights, origin)
+    facts = {**weights.facts, "sha256": weights.sha256}
+    return _opened(spec, name, module, config, where, facts)
+
+
+def _build(spec: ModelSpec, config: Config) -> torch.nn.Module:
+    try:
+        module = spec.build(config)
+    except RobustLVQError:
+        raise
+    except Exception as error:
+        first = (str(error).strip().splitlines() or ["no message"])[0]
+        raise PluginError(
+            f"model {spec.name!r} cannot be built: {type(error).__name__}: {first}"
+        ) from error
+    if not isinstance(module, torch.nn.Module):
+        raise PluginError(
+            f"model {spec.name!r}: its factory returned a {type(module).__name__}, "
+            "not a torch.nn.Module"
+        )
+    return module
+
+
+def _opened(
+    spec: ModelSpec,
+    name: str,
+    module: torch.nn.Module,
+    config: Config,
+    where: str,
+    facts: Mapping[str, Any],
+) -> OpenedModel:
+    digest = hashlib.sha256(repr((architecture_of(spec), as_mapping(config))).encode())
+    for key, value in sorted(module.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return OpenedModel(name, module.eval(), config, where, digest.hexdigest(), facts)

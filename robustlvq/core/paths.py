@@ -1,0 +1,53 @@
+"""Where robustlvq keeps what it makes: one folder, ``$ROBUSTLVQ_HOME`` if that is set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from robustlvq.errors import OutputError
+
+__all__ = ["cache_dir", "home", "make_dir", "runs_dir", "trained_weights"]
+
+
+def home() -> Path:
+    """``$ROBUSTLVQ_HOME``, or the platform's user data folder."""
+    chosen = os.environ.get("ROBUSTLVQ_HOME")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("robustlvq"))
+
+
+def runs_dir() -> Path:
+    """Where ``bench`` saves runs unless it is given another folder."""
+    return home() / "runs"
+
+
+def cache_dir() -> Path:
+    """Where downloaded datasets lie."""
+    chosen = os.environ.get("ROBUSTLVQ_HOME")
+    if chosen:
+        return Path(chosen).expanduser() / "cache"
+    return Path(platformdirs.user_cache_dir("robustlvq"))
+
+
+def trained_weights(name: str) -> Path:
+    """Where ``robustlvq train NAME`` puts its weights unless it is given another file."""
+    return home() / "weights" / f"{name.replace('/', '__')}.safetensors"
+
+
+def make_dir(path: Path) -> Path:
+    """Create a folder and check that it can be written to.
+
+    Raises:
+        OutputError: It cannot.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".robustlvq-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write to {path}: {reason}; choose another with -o") from error
+    return path

@@ -1,0 +1,258 @@
+"""What a plugin registers: frozen descriptions that cost nothing until they are used.
+
+A spec names its factory as ``"package.module:callable"``, so that ``robustlvq list`` can
+describe everything without importing torch. Specs are validated when they are made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module, util
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+from robustlvq.core.config import Config, config_from
+from robustlvq.core.types import Norm
+from robustlvq.errors import PluginError
+
+__all__ = [
+    "AttackSpec",
+    "CertifierSpec",
+    "DatasetSpec",
+    "Factory",
+    "MetricSpec",
+    "ModelSpec",
+    "Spec",
+    "Variant",
+    "resolve",
+]
+
+Factory = str | Callable[..., Any]
+"""A callable, or where to import it: ``"package.module:callable"``."""
+
+_NAME = re.compile(r"[a-z0-9]+([-._/+][a-z0-9]+)*")
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+def resolve(factory: Factory, owner: str) -> Callable[..., Any]:
+    """Import a factory.
+
+    Raises:
+        PluginError: It cannot be imported; ``owner`` is named.
+    """
+    if callable(factory):
+        return factory
+    module, _, attribute = factory.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except Exception as error:
+        raise PluginError(f"{owner}: cannot import {factory!r}: {_brief(error)}") from error
+    if not callable(found):
+        raise PluginError(f"{owner}: {factory!r} is not callable")
+    return found  # type: ignore[no-any-return]
+
+
+def _brief(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What all specs have in common.
+
+    Attributes:
+        name: Lower case letters, digits and ``- . _ / +``; unique among its kind.
+        summary: One line for ``robustlvq list``.
+    """
+
+    name: str
+    summary: str
+    kind_of_spec: ClassVar[str] = "spec"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise PluginError(
+                f"{self.kind_of_spec} name {self.name!r} must be lower case letters, digits "
+                "and single - . _ / + between them"
+            )
+        if not isinstance(self.summary, str) or not self.summary or "\n" in self.summary:
+            raise PluginError(f"{self.kind_of_spec} {self.name!r} needs a summary of one line")
+        for name in ("factory", "function"):
+            value = getattr(self, name, None)
+            if value is not None:
+                _check_factory(value, f"{self.kind_of_spec} {self.name!r}")
+
+
+def _check_factory(factory: object, owner: str) -> None:
+    if callable(factory):
+        return
+    if isinstance(factory, str) and re.fullmatch(r"[\w.]+:[\w.]+", factory):
+        return
+    raise PluginError(f"{owner}: {factory!r} is neither a callable nor 'package.module:callable'")
+
+
+@dataclass(frozen=True)
+class ModelSpec(Spec):
+    """A classifier.
+
+    Attributes:
+        factory: Called with the configuration; returns a ``torch.nn.Module`` that maps
+            (N, \\*shape) in [0, 1] to class scores (N, classes), the highest one winning.
+        config: The frozen configuration class.
+        defaults: Values that this registered name sets on ``config``.
+        weights: ``"package:relative/path.safetensors"`` of the shipped weights, or "".
+        recipe: Values that this name sets on :class:`robustlvq.training.TrainConfig`, or
+            None if the model is not trained by ``robustlvq train``.
+    """
+
+    factory: Factory = ""
+    config: type[Config] = Config
+    defaults: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    weights: str = ""
+    recipe: Mapping[str, Any] | None = None
+    kind_of_spec: ClassVar[str] = "model"
+
+    def configure(self, overrides: Mapping[str, object] = _EMPTY) -> Config:
+        """The configuration under this name, with ``overrides`` on top."""
+        return config_from(self.config, {**self.defaults, **overrides}, f"model {self.name!r}")
+
+    def build(self, config: Config | None = None) -> Any:
+        """A fresh module with untrained parameters."""
+        owner = f"model {self.name!r}"
+        return resolve(self.factory, owner)(config if config is not None else self.configure())
+
+    def shipped_weights(self) -> Path | None:
+        """Where the shipped weights lie, or None if none are shipped; imports no torch."""
+        if not self.weights:
+            return None
+        package, _, relative = self.weights.partition(":")
+        found = util.find_spec(package)
+        for folder in (found.submodule_search_locations or []) if found else []:
+            path = Path(folder) / relative
+            if path.is_file():
+                return path
+        return None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One implementation of an attack: a factory and the configuration it takes.
+
+    Attributes:
+        version: Raised whenever the results of this implementation change.
+    """
+
+    factory: Factory
+    config: type[Config] = Config
+    defaults: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class AttackSpec(Spec):
+    """A search for adversarials in one norm.
+
+    Attributes:
+        norm: The norm that the attack minimises and in which it is compared.
+        box: "white" if it needs gradients, "black" if it needs scores or decisions only.
+        factory: Called with the configuration; returns an :class:`robustlvq.api.Attack`.
+        config: The frozen configuration class.
+        defaults: Values that this registered name sets on ``config``.
+        family: A name that stands for this attack in all its norms (``bim`` for ``bim-l2``
+            and ``bim-linf``); the attack's own name by default.
+        profiles: Other implementations under the same name, by profile. A profile that is
+            not a key uses ``factory``.
+        extra: Extras run when they are named or matched by a glob, but not for ``-a all``.
+        version: Raised whenever the results of ``factory`` change.
+    """
+
+    norm: Norm = Norm.L2
+    box: Literal["white", "black"] = "black"
+    factory: Factory = ""
+    config: type[Config] = Config
+    defaults: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    family: str = ""
+    profiles: Mapping[str, Variant] = field(default_factory=lambda: _EMPTY)
+    extra: bool = False
+    version: int = 1
+    kind_of_spec: ClassVar[str] = "attack"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.norm, Norm):
+            raise PluginError(f"attack {self.name!r}: norm must be a robustlvq.api.Norm")
+        if self.box not in ("white", "black"):
+            raise PluginError(f"attack {self.name!r}: box must be 'white' or 'black'")
+
+    def variant(self, profile: str) -> Variant:
+        """The implementation that ``profile`` uses."""
+        own = Variant(self.factory, self.config, self.defaults, self.version)
+        return self.profiles.get(profile, own)
+
+    def configure(self, profile: str, overrides: Mapping[str, object] = _EMPTY) -> Config:
+        """The configuration of that implementation, with ``overrides`` on top."""
+        variant = self.variant(profile)
+        values = {**variant.defaults, **overrides}
+        return config_from(variant.config, values, f"attack {self.name!r}")
+
+    def build(self, profile: str, config: Config | None = None) -> Any:
+        """The attack object for ``profile``."""
+        owner = f"attack {self.name!r}"
+        factory = resolve(self.variant(profile).factory, owner)
+        return factory(config if config is not None else self.configure(profile))
+
+
+@dataclass(frozen=True)
+class DatasetSpec(Spec):
+    """A labelled set of inputs.
+
+    Attributes:
+        factory: Called as ``factory(split, data_dir)`` with one of ``splits`` and a
+            ``pathlib.Path`` or None; returns a :class:`robustlvq.api.Dataset`.
+        splits: The splits there are; the first is the one evaluated by default.
+    """
+
+    factory: Factory = ""
+    splits: tuple[str, ...] = ("test",)
+    kind_of_spec: ClassVar[str] = "dataset"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.splits:
+            raise PluginError(f"dataset {self.name!r} needs at least one split")
+
+
+@dataclass(frozen=True)
+class MetricSpec(Spec):
+    """A number computed from adversarial distances.
+
+    Attributes:
+        function: ``function(delta, threshold)``, where ``delta`` is a float64 array
+            (..., N) of adversarial distances (0 misclassified, inf none found) and
+            ``threshold`` the t_p of its norm; reduces the last axis.
+        unit: "distance" (in the norm of the attack) or "share" (printed in percent).
+    """
+
+    function: Factory = ""
+    unit: Literal["distance", "share"] = "distance"
+    kind_of_spec: ClassVar[str] = "metric"
+
+
+@dataclass(frozen=True)
+class CertifierSpec(Spec):
+    """A method that bounds the adversarial distance from below.
+
+    Attributes:
+        norm: The norm of the certified distance.
+        factory: Called without arguments; returns the certifier.
+        models: Names (globs) of the models that it can certify.
+    """
+
+    norm: Norm = Norm.L2
+    factory: Factory = ""
+    models: tuple[str, ...] = ()
+    kind_of_spec: ClassVar[str] = "certifier"

@@ -1,0 +1,78 @@
+"""The nouns that the whole package shares."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+
+    from robustlvq.core.oracle import Oracle
+
+__all__ = ["Attack", "Bounds", "Norm", "Trainable"]
+
+
+class Norm(str, Enum):
+    """The norm in which an attack measures its perturbation (section 3.1 of the paper).
+
+    ``L0`` counts changed features, ``L1`` sums absolute changes, ``L2`` is the Euclidean
+    length and ``LINF`` the largest absolute change, all in units of the input range [0, 1].
+    """
+
+    L0 = "l0"
+    L1 = "l1"
+    L2 = "l2"
+    LINF = "linf"
+
+    @property
+    def p(self) -> float:
+        """The order p of the norm."""
+        return {"l0": 0.0, "l1": 1.0, "l2": 2.0, "linf": float("inf")}[self.value]
+
+    @property
+    def symbol(self) -> str:
+        """How the norm is printed: L0, L1, L2, L∞."""
+        return {"l0": "L0", "l1": "L1", "l2": "L2", "linf": "L∞"}[self.value]
+
+    def diameter(self, features: int) -> float:
+        """The largest distance between two points of [0, 1]^features."""
+        return 1.0 if self is Norm.LINF else float(features) ** (1 / max(self.p, 1))
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Bounds(NamedTuple):
+    """The box of valid inputs; every built-in dataset lives in [0, 1]."""
+
+    lower: float = 0.0
+    upper: float = 1.0
+
+
+@runtime_checkable
+class Attack(Protocol):
+    """A search for adversarials; see :class:`robustlvq.core.oracle.Oracle` for what it talks to."""
+
+    def search(self, oracle: Oracle) -> torch.Tensor | None:
+        """Search an adversarial for every sample of ``oracle``.
+
+        Whatever is queried through the oracle is recorded there, so a search that queries
+        its points returns None. A tensor of shape (N, \\*shape) claims one adversarial for
+        every sample, and each claim is checked: a point that is not finite, not inside the
+        bounds or not misclassified is reported as a broken contract.
+        """
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """What ``robustlvq train`` asks of a module beside ``torch.nn.Module``."""
+
+    def initialise(self, x: torch.Tensor, y: torch.Tensor, seed: int) -> None:
+        """Set the parameters from training data ``x`` (N, \\*shape) in [0, 1], ``y`` (N,)."""
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Mean training loss of a batch, a scalar."""
+
+    def constrain(self) -> None:
+        """Bring the parameters back to where they must be after every optimiser step."""

@@ -1,0 +1,115 @@
+"""Weights on disk: safetensors, never pickle, with a header that says what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from robustlvq.errors import OutputError, WeightsError
+
+__all__ = ["Weights", "load_into", "read_weights", "save_weights"]
+
+FORMAT = "robustlvq-weights-1"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a weight file holds.
+
+    Attributes:
+        model: The registered name that it was trained as.
+        architecture: The factory of that model, ``package.module:callable``.
+        config: The model's configuration.
+        facts: How it was made: data, seed, recipe, version, accuracy ...
+        state: The tensors, on the CPU.
+        sha256: Of the file.
+    """
+
+    model: str
+    architecture: str
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
+    sha256: str = ""
+
+
+def save_weights(path: Path, weights: Weights) -> None:
+    """Write a weight file; the name appears only once the content is complete.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    header = {
+        "format": FORMAT,
+        "model": weights.model,
+        "architecture": weights.architecture,
+        "config": json.dumps(dict(weights.config), sort_keys=True),
+        "facts": json.dumps(dict(weights.facts), sort_keys=True),
+    }
+    state = {key: value.detach().cpu().contiguous() for key, value in weights.state.items()}
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(state, partial, metadata=header)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot write weights to {path}: {error}") from error
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a weight file.
+
+    Raises:
+        WeightsError: It is missing, not a safetensors file, damaged, or has no header of ours.
+    """
+    if not path.is_file():
+        raise WeightsError(f"there are no weights at {path}")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            header = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or ["unreadable"])[0]
+        raise WeightsError(f"{path} is not a readable safetensors file: {reason}") from error
+    if header.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path} was not written by robustlvq (no {FORMAT!r} header); "
+            "make it with `robustlvq train`"
+        )
+    try:
+        config, facts = json.loads(header["config"]), json.loads(header["facts"])
+        if not isinstance(config, dict) or not isinstance(facts, dict):
+            raise ValueError("config and facts must be mappings")
+        return Weights(header["model"], header["architecture"], config, facts, state, digest)
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"{path} has a damaged header: {error}") from error
+
+
+def load_into(module: torch.nn.Module, weights: Weights, origin: str) -> None:
+    """Copy the tensors into ``module``.
+
+    Raises:
+        WeightsError: Names or shapes differ, or a value is not finite; the first one is named.
+    """
+    wanted = module.state_dict()
+    for key in sorted(wanted.keys() | weights.state.keys()):
+        if key not in weights.state:
+            raise WeightsError(f"{origin}: {key!r} is missing; these weights are of another model")
+        if key not in wanted:
+            raise WeightsError(f"{origin}: {key!r} is not part of {type(module).__name__}")
+        have, need = tuple(weights.state[key].shape), tuple(wanted[key].shape)
+        if have != need:
+            raise WeightsError(f"{origin}: {key!r} has shape {have}, the model needs {need}")
+        if not bool(weights.state[key].isfinite().all()):
+            raise WeightsError(f"{origin}: {key!r} has values that are not finite")
+    module.load_state_dict(dict(weights.state))

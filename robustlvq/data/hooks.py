@@ -1,0 +1,1 @@
+"""What this package registers; imports no torch."""

@@ -1,0 +1,116 @@
+"""Every error that robustlvq raises on purpose.
+
+::
+
+    RobustLVQError
+    ├── UsageError                what the user typed or wrote is at fault
+    │   ├── UnknownNameError      no such model, attack, dataset, key ... (names the nearest)
+    │   ├── ConfigError           a value of a configuration is of the wrong type or out of range
+    │   └── OutputError           a result cannot be written where it was asked for
+    ├── DataError                 a dataset is missing, damaged or not what it should be
+    ├── WeightsError              weights are missing, damaged or of another architecture
+    ├── PluginError               a plugin could not be imported or breaks the contract of a hook
+    ├── ModelError                a model returned something that is not a score matrix
+    ├── AttackError               an attack broke its contract
+    └── Cancelled                 the run was told to stop
+
+The command line prints the message as one line and exits with ``exit_code``; a message
+therefore says what is wrong *and* what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "AttackError",
+    "Cancelled",
+    "ConfigError",
+    "DataError",
+    "ModelError",
+    "OutputError",
+    "PluginError",
+    "RobustLVQError",
+    "UnknownNameError",
+    "UsageError",
+    "WeightsError",
+    "nearest",
+]
+
+
+class RobustLVQError(Exception):
+    """Base of all errors of this package."""
+
+    exit_code = 1
+
+
+class UsageError(RobustLVQError):
+    """The user asked for something that cannot be done as asked."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that is not registered.
+
+    Args:
+        kind: What was looked up, in the singular ("model", "attack", "key of GLVQConfig").
+        name: The name that was asked for.
+        known: The names there are.
+        hint: What to do when no name is near; defaults to listing all of them.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        guess = nearest(name, self.known)
+        if guess is not None:
+            cure = f"did you mean {guess!r}?"
+        elif hint:
+            cure = hint
+        elif self.known:
+            cure = f"known: {', '.join(self.known)}"
+        else:
+            cure = "none is registered"
+        super().__init__(f"unknown {kind} {name!r}; {cure}")
+
+
+class ConfigError(UsageError):
+    """A configuration value is of the wrong type or out of range."""
+
+
+class OutputError(UsageError):
+    """A result cannot be written where it was asked for."""
+
+
+class DataError(RobustLVQError):
+    """A dataset is missing, damaged or not what it should be."""
+
+
+class WeightsError(RobustLVQError):
+    """Weights are missing, damaged or belong to another architecture."""
+
+
+class PluginError(RobustLVQError):
+    """A plugin cannot be imported or breaks the contract of a hook."""
+
+
+class ModelError(RobustLVQError):
+    """A model returned something that is not a matrix of class scores."""
+
+
+class AttackError(RobustLVQError):
+    """An attack broke its contract: wrong shape, not a number, not an adversarial."""
+
+
+class Cancelled(RobustLVQError):
+    """The run was told to stop; what was finished before stays."""
+
+    exit_code = 130
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most similar to ``name``, ignoring case, or None if none is similar."""
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    matches = get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.5)
+    return by_folded[matches[0]] if matches else None

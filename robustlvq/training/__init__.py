@@ -1,0 +1,1 @@
+"""Training of models, one loop for all."""
