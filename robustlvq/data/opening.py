@@ -1,0 +1,46 @@
+"""From what a user types for a dataset to its samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from robustlvq.core.dataset import Dataset
+from robustlvq.core.registry import Registry
+from robustlvq.core.specs import resolve
+from robustlvq.data.npz import read_npz
+from robustlvq.errors import DataError, RobustLVQError, UnknownNameError
+
+__all__ = ["open_dataset"]
+
+
+def open_dataset(reference: str, registry: Registry, data_dir: Path | None = None) -> Dataset:
+    """Open a dataset.
+
+    Args:
+        reference: A registered name (``mnist``), with a split (``mnist:train``), or the path
+            of an ``.npz`` file with ``x`` and ``y``.
+        registry: Where names are looked up.
+        data_dir: A folder to look for data files in, before all others.
+
+    Raises:
+        UnknownNameError: No such dataset or split; the nearest is named.
+        DataError: It is missing, damaged, or not what it should be.
+    """
+    if reference.endswith(".npz"):
+        return read_npz(Path(reference).expanduser())
+    name, _, split = reference.partition(":")
+    spec = registry.datasets[name]
+    split = split or spec.splits[0]
+    if split not in spec.splits:
+        raise UnknownNameError(f"split of {name}", split, spec.splits)
+    owner = f"dataset {name!r}"
+    try:
+        dataset = resolve(spec.factory, owner)(split, data_dir)
+    except RobustLVQError:
+        raise
+    except Exception as error:
+        first = (str(error).strip().splitlines() or ["no message"])[0]
+        raise DataError(f"{owner} cannot be opened: {type(error).__name__}: {first}") from error
+    if not isinstance(dataset, Dataset):
+        raise DataError(f"{owner}: its factory returned a {type(dataset).__name__}, not a Dataset")
+    return dataset

@@ -1,0 +1,163 @@
+"""The boundary attack: its schedule, its distances, its independence of the batch."""
+
+from __future__ import annotations
+
+import foolbox as fb
+import pytest
+import torch
+
+from robustlvq.api import ConfigError, Norm, Target, attack_samples
+from robustlvq_foolbox.boundary import Boundary, _Walk
+from robustlvq_foolbox.boundary_config import BoundaryConfig
+from tests.published import golden, mnist_test, published
+
+SHORT = BoundaryConfig(iterations=12)
+
+
+class Linear(torch.nn.Module):
+    """Two classes divided by a hyperplane through the middle of the unit box."""
+
+    def __init__(self, normal: torch.Tensor) -> None:
+        super().__init__()
+        self.normal = torch.nn.Parameter(normal)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        side = ((x.flatten(1) - 0.5) * self.normal).sum(1)
+        return torch.stack([side, -side], 1)
+
+
+def run_steps(walk: _Walk, count: int, on_sphere: bool, inward: bool) -> None:
+    for _ in range(count):
+        walk.on_sphere.append(on_sphere)
+        if on_sphere:
+            walk.inward.append(inward)
+        walk.tried(walk.config.max_directions, False)
+
+
+def test_steps_grow_on_a_flat_boundary_and_shrink_on_a_curved_one() -> None:
+    flat = _Walk(0, BoundaryConfig())
+    run_steps(flat, 30, on_sphere=True, inward=True)
+    assert flat.source_step == pytest.approx(0.01 * 1.5)
+    assert flat.spherical_step == pytest.approx(0.01)
+    run_steps(flat, 70, on_sphere=True, inward=True)
+    assert flat.spherical_step == pytest.approx(0.01 * 1.5)
+    curved = _Walk(0, BoundaryConfig())
+    run_steps(curved, 100, on_sphere=False, inward=False)
+    assert curved.spherical_step == pytest.approx(0.01 / 1.5)
+    assert curved.source_step == pytest.approx(0.01 / 1.5)
+
+
+def test_a_converged_walk_restarts_once_and_is_confirmed_a_hundred_times() -> None:
+    walk = _Walk(0, BoundaryConfig())
+    walk.source_step = 1e-8
+    walk.tried(25, False)
+    assert walk.restarted
+    assert walk.source_step == 0.01
+    assert walk.checks_sphere
+    for left in range(99, 0, -1):
+        walk.source_step = 1e-8
+        walk.tried(25, False)
+        assert (walk.confirmations, walk.finished) == (left, False)
+    walk.source_step = 1e-8
+    walk.tried(25, False)
+    assert walk.finished
+
+
+def test_a_walk_that_was_not_converged_after_all_starts_over() -> None:
+    walk = _Walk(0, BoundaryConfig())
+    for _ in range(2):
+        walk.source_step = 1e-8
+        walk.tried(25, False)
+    assert walk.confirmations == 99
+    walk.source_step = 1e-3
+    walk.tried(25, False)
+    assert (walk.confirmations, walk.restarted) == (100, False)
+
+
+def test_a_walk_ends_with_its_iterations_and_a_success_ends_a_step() -> None:
+    walk = _Walk(0, BoundaryConfig(iterations=3))
+    walk.tried(5, True)
+    assert walk.step == 2
+    for _ in range(4):
+        walk.tried(5, False)
+    assert walk.step == 2
+    walk.tried(5, False)
+    assert walk.step == 3
+    walk.tried(5, True)
+    assert walk.finished
+
+
+def test_comes_close_to_a_hyperplane_and_never_closer() -> None:
+    torch.manual_seed(1)
+    normal = torch.nn.functional.normalize(torch.randn(16), dim=0)
+    model = Linear(normal)
+    x = 0.5 + 0.2 * torch.randn(12, 1, 4, 4).clamp(-2, 2)
+    y = model(x).argmax(1)
+    exact = ((x.flatten(1).double() - 0.5) * normal.double()).sum(1).abs()
+    outcome = attack_samples(
+        Target.of(model), Boundary(BoundaryConfig(iterations=500)), Norm.L2, x, y
+    )
+    found = outcome.distances[Norm.L2]
+    assert not outcome.failures
+    assert bool((found >= exact - 1e-9).all())
+    assert bool((found <= 1.2 * exact + 1e-2).all())
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_results_do_not_depend_on_the_batch(size: int) -> None:
+    x, y = mnist_test(9)
+    target = Target.of(published("glvq"))
+
+    def run(rows: slice) -> torch.Tensor:
+        seeds = list(range(9))[rows]
+        outcome = attack_samples(target, Boundary(SHORT), Norm.L2, x[rows], y[rows], seeds=seeds)
+        return outcome.distances[Norm.L2]
+
+    parts = [run(slice(start, start + size)) for start in range(0, 9, size)]
+    assert torch.equal(torch.cat(parts), run(slice(0, 9)))
+
+
+def test_a_sample_without_a_starting_point_is_left_alone() -> None:
+    class Bright(torch.nn.Module):
+        """Calls very bright images 1 and all others, noise among them, 0."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            mean = x.flatten(1).mean(1)
+            return torch.stack([0.9 - mean, mean - 0.9], 1)
+
+    x = torch.cat([torch.full((1, 1, 4, 4), 0.2), torch.full((1, 1, 4, 4), 0.95)])
+    config = BoundaryConfig(iterations=5, start_directions=8, start_epsilons=20)
+    target = Target.of(Bright())
+    outcome = attack_samples(target, Boundary(config), Norm.L2, x, torch.tensor([0, 1]))
+    assert not outcome.failures
+    found = outcome.distances[Norm.L2]
+    assert found[0] == float("inf")
+    assert 0.05 * 4 - 1e-6 <= found[1] < 4
+
+
+def test_works_as_a_plain_foolbox_attack() -> None:
+    torch.manual_seed(0)
+    net = Linear(torch.nn.functional.normalize(torch.randn(16), dim=0)).eval()
+    model = fb.PyTorchModel(net, bounds=(0, 1), device="cpu")
+    x = 0.5 + 0.1 * torch.randn(3, 1, 4, 4).clamp(-2, 2)
+    y = net(x).argmax(1)
+    points, _, success = Boundary(BoundaryConfig(iterations=50))(model, x, y, epsilons=None)
+    assert success.all()
+    assert torch.equal(net(points).argmax(1), 1 - y)
+
+
+def test_configuration_is_validated() -> None:
+    for wrong in ({"iterations": 0}, {"source_step": -1.0}, {"step_adaptation": 0.5}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            BoundaryConfig(**wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["glvq", "glvq_large", "gmlvq", "gtlvq"])
+def test_medians_agree_with_foolbox_1_8(model: str) -> None:
+    reference = golden(model, "boundary")
+    images, labels = mnist_test(30)
+    x, y = images[reference.index], labels[reference.index]
+    outcome = attack_samples(Target.of(published(model)), Boundary(), Norm.L2, x, y)
+    median = outcome.distances[Norm.L2].median()
+    assert float(median) == pytest.approx(float(reference.delta.median()), rel=0.1)
