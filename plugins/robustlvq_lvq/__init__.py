@@ -1,1 +1,1 @@
-"""Plugin package of robustlvq."""
+"""Learning Vector Quantization: GLVQ, GMLVQ and GTLVQ (section 2 of the paper)."""

@@ -1,1 +1,1 @@
-"""Plugin package of robustlvq."""
+"""The neural networks that the paper compares with (section 3.3)."""

@@ -6,18 +6,18 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from robustlvq.core.config import Config, as_mapping
-from robustlvq.core.paths import trained_weights
+from robustlvq.core.locate import find_weights
 from robustlvq.core.registry import Registry
 from robustlvq.core.specs import ModelSpec
 from robustlvq.core.weights import Weights, load_into, read_weights
 from robustlvq.errors import PluginError, RobustLVQError, WeightsError
 
-__all__ = ["OpenedModel", "architecture_of", "find_weights", "load_model", "open_model"]
+__all__ = ["OpenedModel", "architecture_of", "load_model", "open_model"]
 
 SUFFIX = ".safetensors"
 
@@ -41,22 +41,6 @@ class OpenedModel:
     weights: str
     fingerprint: str
     facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-def find_weights(spec: ModelSpec) -> tuple[Literal["shipped", "trained", "ready", ""], Path | None]:
-    """Where a registered model's weights are.
-
-    Returns:
-        ("shipped", path), ("trained", path) for what `robustlvq train` made on this machine,
-        ("ready", None) for a model that needs no weights, or ("", None) if there are none.
-    """
-    shipped = spec.shipped_weights()
-    if shipped is not None:
-        return "shipped", shipped
-    own = trained_weights(spec.name)
-    if own.is_file():
-        return "trained", own
-    return ("ready" if not spec.weights and spec.recipe is None else ""), None
 
 
 def architecture_of(spec: ModelSpec) -> str:

@@ -16,6 +16,7 @@ Two properties hold for every attack that asks the oracle for its randomness:
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -45,7 +46,7 @@ def tile_rows(device: torch.device) -> int:
 
 def tiles(points: torch.Tensor, tile: int) -> list[torch.Tensor]:
     """``points`` cut into tensors of exactly ``tile`` rows, the last padded by its first row."""
-    cut = list(torch.split(points, tile))
+    cut = list(torch.split(points, tile)) if len(points) else []
     missing = tile - len(cut[-1]) if cut else 0
     if missing:
         cut[-1] = torch.cat([cut[-1], cut[-1][:1].expand(missing, *points.shape[1:])])
@@ -152,6 +153,17 @@ class Oracle:
     def all_rows(self) -> torch.Tensor:
         """0 .. N-1, int64, on the device."""
         return torch.arange(len(self.x), device=self.device)
+
+    def single(self, row: int) -> Oracle:
+        """An oracle of one sample alone, which counts and records into this one."""
+        alone, part = copy.copy(self), slice(row, row + 1)
+        alone.x, alone.y = self.x[part], self.y[part]
+        # Views: everything that is recorded is written in place.
+        alone.best, alone.best_distance = self.best[part], self.best_distance[part]
+        alone.forward, alone.backward = self.forward[part], self.backward[part]
+        alone.zero_gradients = self.zero_gradients[part]
+        alone._seeds, alone._generators = [self._seeds[row]], {0: self.generator(row)}
+        return alone
 
     # --- queries -------------------------------------------------------------------------
 

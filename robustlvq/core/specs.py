@@ -167,6 +167,7 @@ class AttackSpec(Spec):
         profiles: Other implementations under the same name, by profile. A profile that is
             not a key uses ``factory``.
         extra: Extras run when they are named or matched by a glob, but not for ``-a all``.
+        order: Place among the attacks of its norm in tables; equal ones are sorted by name.
         version: Raised whenever the results of ``factory`` change.
     """
 
@@ -178,6 +179,7 @@ class AttackSpec(Spec):
     family: str = ""
     profiles: Mapping[str, Variant] = field(default_factory=lambda: _EMPTY)
     extra: bool = False
+    order: int = 100
     version: int = 1
     kind_of_spec: ClassVar[str] = "attack"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from robustlvq.errors import OutputError, WeightsError
 
@@ -59,7 +59,7 @@ def save_weights(path: Path, weights: Weights) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(state, partial, metadata=header)
+        partial.write_bytes(save(state, metadata=header))
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write weights to {path}: {error}") from error

@@ -1,0 +1,107 @@
+"""The state of a training between two epochs, and its file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from robustlvq.errors import OutputError, UsageError
+from robustlvq.training.config import TrainConfig
+
+__all__ = ["Progress", "read_checkpoint", "write_checkpoint"]
+
+
+@dataclass
+class Progress:
+    """Everything that the next epoch depends on.
+
+    Attributes:
+        epoch: How many epochs are done.
+        rate: The learning rate of the next one.
+        lowest: The lowest training loss so far.
+        stale: Epochs since it last improved.
+        best: Parameters of the epoch that is kept.
+        best_epoch: Its number, counted from 1.
+        best_accuracy: Its share of held-out samples classified correctly; -1 before.
+        model: Parameters after the last epoch.
+        optimiser: State of the optimiser after the last epoch.
+    """
+
+    rate: float
+    best: dict[str, torch.Tensor]
+    epoch: int = 0
+    lowest: float = float("inf")
+    stale: int = 0
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
+    model: dict[str, torch.Tensor] = field(default_factory=dict)
+    optimiser: dict[str, Any] = field(default_factory=dict)
+
+    def done(self, config: TrainConfig) -> bool:
+        """Whether there is nothing left to train."""
+        return self.epoch >= config.epochs or self.rate < config.min_learning_rate
+
+    def advance(
+        self,
+        loss: float,
+        accuracy: float | None,
+        state: dict[str, torch.Tensor],
+        config: TrainConfig,
+    ) -> None:
+        """Count an epoch: keep its parameters if they are the best, lower the rate if stale.
+
+        Args:
+            loss: Mean training loss of the epoch.
+            accuracy: On held-out samples; None keeps every epoch, so that the last one stays.
+            state: Parameters after the epoch.
+            config: The recipe.
+        """
+        self.epoch += 1
+        if accuracy is None or accuracy > self.best_accuracy:
+            self.best, self.best_epoch = state, self.epoch
+            self.best_accuracy = -1.0 if accuracy is None else accuracy
+        if loss < self.lowest - config.threshold * abs(self.lowest) or self.epoch == 1:
+            self.lowest, self.stale = loss, 0
+        else:
+            self.stale += 1
+        if self.stale > config.patience:
+            self.rate, self.stale = self.rate * config.decay, 0
+
+
+def write_checkpoint(path: Path, key: str, progress: Progress) -> None:
+    """Save ``progress``; the name appears only once the content is complete.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    content = dict(vars(progress))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"key": key, "progress": content}, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        raise OutputError(f"cannot write the checkpoint {path}: {error}") from error
+
+
+def read_checkpoint(path: Path, key: str) -> Progress | None:
+    """The progress saved at ``path``, or None if there is no such file.
+
+    Raises:
+        UsageError: It is damaged, or of another training.
+    """
+    if not path.exists():
+        return None
+    cure = "delete it, or start afresh with --no-resume"
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found, progress = content["key"], Progress(**content["progress"])
+    except Exception as error:
+        raise UsageError(f"the checkpoint {path} is damaged; {cure}") from error
+    if found != key:
+        raise UsageError(f"the checkpoint {path} is of another training; {cure}")
+    return progress

@@ -1,0 +1,225 @@
+"""From the name of a model to a weight file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from robustlvq.api import Config, ConfigError, Dataset, ModelSpec, as_mapping, config_from, evaluate
+from robustlvq.core.loading import architecture_of
+from robustlvq.core.paths import make_dir, trained_weights
+from robustlvq.core.registry import Registry
+from robustlvq.core.specs import resolve
+from robustlvq.core.weights import Weights, save_weights
+from robustlvq.errors import UsageError
+from robustlvq.training.config import TrainConfig
+from robustlvq.training.loop import EpochReport, History, as_trainable, train
+
+__all__ = ["TrainReport", "train_model"]
+
+EMBEDDED = "mnist-5k"
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What :func:`train_model` made.
+
+    Attributes:
+        path: The weight file.
+        accuracy: Share of the test split classified correctly; None if there is no such split.
+        validation_accuracy: Share of the held-out training samples, or None.
+        samples: How many samples were trained on.
+        excluded: How many were left out because they are images of ``mnist-5k``.
+        epochs: How many epochs were trained.
+        best_epoch: The one that was kept.
+        seconds: Wall-clock time of the training.
+    """
+
+    path: Path
+    accuracy: float | None
+    validation_accuracy: float | None
+    samples: int
+    excluded: int
+    epochs: int
+    best_epoch: int
+    seconds: float
+
+
+def train_model(
+    name: str,
+    registry: Registry | None = None,
+    *,
+    dataset: str = "mnist",
+    data_dir: Path | None = None,
+    output: Path | None = None,
+    force: bool = False,
+    device: str | torch.device = "cpu",
+    overrides: Mapping[str, object] | None = None,
+    model_overrides: Mapping[str, object] | None = None,
+    resume: bool = True,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+) -> TrainReport:
+    """Train a registered model by its recipe and save its weights.
+
+    After every epoch the state is saved beside the weights (``.checkpoint``); a training that
+    was interrupted goes on from there. MNIST is trained without the images of ``mnist-5k``,
+    so that these can be used for evaluation.
+
+    Args:
+        name: A registered model.
+        registry: Defaults to everything that is installed.
+        dataset: A registered dataset that has a split "train".
+        data_dir: Where its files are looked for first.
+        output: The weight file; defaults to where ``load_model(name)`` looks.
+        force: Replace a weight file that is there.
+        device: Where to train.
+        overrides: Values on top of the recipe (:class:`~robustlvq.training.config.TrainConfig`).
+        model_overrides: Values on top of the model's configuration.
+        resume: Go on from a checkpoint if there is one; False deletes it.
+        on_epoch: Called after every epoch.
+
+    Raises:
+        UsageError: The weight file exists, the model has no recipe, the dataset no split
+            "train", or a value is unknown or out of range.
+        DataError: The dataset cannot be opened, or does not fit the model.
+        ModelError: The module cannot be trained, or its loss is not finite.
+        OutputError: The weight file cannot be written.
+    """
+    registry = registry or Registry.discover()
+    spec = registry.models[name]
+    if spec.recipe is None:
+        raise UsageError(f"model {name!r} has no recipe; it is not trained by robustlvq")
+    recipe = {**spec.recipe, **(overrides or {})}
+    config = config_from(TrainConfig, recipe, f"training of {name!r}")
+    model_config = spec.configure(model_overrides or {})
+    path = _free_path(output or trained_weights(name), force)
+    make_dir(path.parent)
+    checkpoint = path.with_name(path.name + ".checkpoint")
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    module = spec.build(model_config)
+    as_trainable(module)
+    data, excluded = _training_set(registry, dataset, data_dir)
+    _check_fit(data, spec, model_config)
+
+    started = time.perf_counter()
+    history = train(
+        module,
+        data,
+        config,
+        device=device,
+        checkpoint=checkpoint,
+        key=_key(spec, model_config, config, data),
+        on_epoch=on_epoch,
+    )
+    seconds = time.perf_counter() - started
+    accuracy = _test_accuracy(module, registry, dataset, data_dir, device)
+    facts = {
+        "data": data.name,
+        "data_fingerprint": data.fingerprint,
+        "excluded": excluded,
+        "excluded_dataset": EMBEDDED if excluded else "",
+        "recipe": as_mapping(config),
+        "seed": config.seed,
+        "version": version("robustlvq"),
+        "torch": torch.__version__,
+        "device": torch.device(device).type,
+        "epochs": history.trained,
+        "best_epoch": history.best_epoch,
+        "samples": history.samples,
+        "validation_accuracy": history.accuracy,
+        "test_accuracy": accuracy,
+        "seconds": round(seconds, 1),
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
+    weights = Weights(
+        name, architecture_of(spec), as_mapping(model_config), facts, module.state_dict()
+    )
+    save_weights(path, weights)
+    checkpoint.unlink(missing_ok=True)
+    return _report(path, accuracy, history, excluded, seconds)
+
+
+def _report(
+    path: Path, accuracy: float | None, history: History, excluded: int, seconds: float
+) -> TrainReport:
+    return TrainReport(
+        path,
+        accuracy,
+        history.accuracy,
+        history.samples,
+        excluded,
+        history.trained,
+        history.best_epoch,
+        seconds,
+    )
+
+
+def _free_path(path: Path, force: bool) -> Path:
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists; replace it with --force or choose another with -o")
+    return path
+
+
+def _open(registry: Registry, name: str, split: str, data_dir: Path | None) -> Dataset | None:
+    spec = registry.datasets[name]
+    if split not in spec.splits:
+        return None
+    found: Dataset = resolve(spec.factory, f"dataset {name!r}")(split, data_dir)
+    return found
+
+
+def _training_set(registry: Registry, name: str, data_dir: Path | None) -> tuple[Dataset, int]:
+    """The training split, and how many images of ``mnist-5k`` were taken out of it."""
+    data = _open(registry, name, "train", data_dir)
+    if data is None:
+        raise UsageError(
+            f"dataset {name!r} has no split 'train' (it has: "
+            f"{', '.join(registry.datasets[name].splits)}); choose another with -d"
+        )
+    if name != "mnist":
+        return data, 0
+    embedded = _open(registry, EMBEDDED, registry.datasets[EMBEDDED].splits[0], None)
+    seen = {image.tobytes() for image in embedded.x} if embedded else set()
+    keep = np.array([image.tobytes() not in seen for image in data.x])
+    rest = Dataset(f"{data.name} without {EMBEDDED}", data.x[keep], data.y[keep])
+    return rest, int((~keep).sum())
+
+
+def _check_fit(data: Dataset, spec: ModelSpec, config: Config) -> None:
+    shape = getattr(config, "shape", None)
+    if shape is not None and tuple(shape) != data.x.shape[1:]:
+        raise ConfigError(
+            f"model {spec.name!r} takes inputs of shape {tuple(shape)}, {data.name!r} has "
+            f"{data.x.shape[1:]}; set shape to that"
+        )
+
+
+def _test_accuracy(
+    module: torch.nn.Module,
+    registry: Registry,
+    name: str,
+    data_dir: Path | None,
+    device: str | torch.device,
+) -> float | None:
+    data = _open(registry, name, "test", data_dir)
+    if data is None:
+        return None
+    scores = evaluate(module, torch.from_numpy(data.x).to(device), tile=500)
+    return float((scores.argmax(1).cpu().numpy() == data.y).mean())
+
+
+def _key(spec: ModelSpec, model_config: Config, config: TrainConfig, data: Dataset) -> str:
+    # The number of epochs may be raised or lowered on resuming.
+    recipe = {key: value for key, value in as_mapping(config).items() if key != "epochs"}
+    parts = [architecture_of(spec), as_mapping(model_config), recipe, data.fingerprint]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,198 @@
+"""One training loop for every model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from robustlvq.api import Dataset, ModelError, Trainable, evaluate
+from robustlvq.training.augmentation import augment
+from robustlvq.training.checkpoint import Progress, read_checkpoint, write_checkpoint
+from robustlvq.training.config import TrainConfig
+
+__all__ = ["EpochReport", "History", "train"]
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What is known after one epoch.
+
+    Attributes:
+        epoch: Counted from 1.
+        epochs: How many there will be at most.
+        loss: Mean training loss.
+        accuracy: Share of the held-out samples that are classified correctly, or None if
+            none are held out.
+        learning_rate: That this epoch was trained with.
+        seconds: That this epoch took.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float | None
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class History:
+    """How a training went.
+
+    Attributes:
+        epochs: One report per epoch that this call trained.
+        trained: How many epochs were trained altogether, earlier calls included.
+        best_epoch: The epoch whose parameters were kept, counted from 1.
+        accuracy: Its share of held-out samples classified correctly, or None.
+        samples: How many samples were trained on, those held out excluded.
+    """
+
+    epochs: list[EpochReport] = field(default_factory=list)
+    trained: int = 0
+    best_epoch: int = 0
+    accuracy: float | None = None
+    samples: int = 0
+
+
+def train(
+    module: torch.nn.Module,
+    dataset: Dataset,
+    config: TrainConfig,
+    *,
+    device: str | torch.device = "cpu",
+    checkpoint: Path | None = None,
+    key: str = "",
+    on_epoch: Callable[[EpochReport], None] | None = None,
+) -> History:
+    """Train ``module`` in place.
+
+    Every epoch draws from generators seeded by the seed and its number, so that a training
+    that was interrupted and resumed ends with the same parameters, bit for bit, as one that
+    was not. The caller's random state is left alone.
+
+    Args:
+        module: A :class:`robustlvq.api.Trainable` module.
+        dataset: Training samples; a share of them is held out (``config.validation``).
+        config: The recipe.
+        device: Where to train.
+        checkpoint: Where the state is saved after every epoch. If it exists, training goes
+            on from there.
+        key: What the training is, for instance a digest of data and configuration; a
+            checkpoint with another one is refused.
+        on_epoch: Called after every epoch.
+
+    Returns:
+        The history; ``module`` ends with the parameters of the best epoch, in eval mode.
+
+    Raises:
+        ModelError: The module cannot be trained, or its loss is not finite.
+        UsageError: The checkpoint is of another training.
+    """
+    trainable = as_trainable(module)
+    x, y = torch.from_numpy(dataset.x), torch.from_numpy(dataset.y)
+    kept, held = _split(len(y), config)
+    devices = [device] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        progress = read_checkpoint(checkpoint, key) if checkpoint else None
+        if progress is None:
+            trainable.initialise(x[kept], y[kept], config.seed)
+        module.to(device)
+        optimiser = torch.optim.Adam(module.parameters(), lr=config.learning_rate)
+        if progress is None:
+            progress = Progress(best=_state(module), rate=config.learning_rate)
+        else:
+            module.load_state_dict(progress.model)
+            optimiser.load_state_dict(progress.optimiser)
+        x, y = x.to(device), y.to(device)
+        history = History(samples=len(kept))
+        while not progress.done(config):
+            started = time.perf_counter()
+            rate = progress.rate
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            loss = _epoch(module, trainable, optimiser, x, y, kept, config, progress.epoch)
+            accuracy = _accuracy(module, x[held], y[held]) if len(held) else None
+            progress.advance(loss, accuracy, _state(module), config)
+            if checkpoint:
+                progress.model, progress.optimiser = _state(module), optimiser.state_dict()
+                write_checkpoint(checkpoint, key, progress)
+            seconds = time.perf_counter() - started
+            report = EpochReport(progress.epoch, config.epochs, loss, accuracy, rate, seconds)
+            history.epochs.append(report)
+            if on_epoch:
+                on_epoch(report)
+    module.load_state_dict(progress.best)
+    module.eval()
+    best = progress.best_accuracy if len(held) else None
+    return History(history.epochs, progress.epoch, progress.best_epoch, best, len(kept))
+
+
+def as_trainable(module: torch.nn.Module) -> Trainable:
+    """``module`` as a :class:`robustlvq.api.Trainable`.
+
+    Raises:
+        ModelError: It is not one.
+    """
+    if not isinstance(module, Trainable):
+        raise ModelError(
+            f"{type(module).__name__} cannot be trained here; it needs the methods "
+            "initialise, loss and constrain of robustlvq.api.Trainable"
+        )
+    return module
+
+
+def _epoch(
+    module: torch.nn.Module,
+    trainable: Trainable,
+    optimiser: torch.optim.Optimizer,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    rows: torch.Tensor,
+    config: TrainConfig,
+    epoch: int,
+) -> float:
+    # Dropout and random starts draw from torch's global generators.
+    seed = config.seed * 1_000_003 + epoch
+    torch.manual_seed(seed)
+    draws = torch.Generator().manual_seed(seed)
+    order = rows[torch.randperm(len(rows), generator=draws)].to(x.device)
+    total = torch.zeros((), dtype=torch.float64, device=x.device)
+    module.train()
+    for batch in torch.split(order, config.batch_size):
+        images = x[batch]
+        if images.ndim == 4:
+            images = augment(images, config.shift, config.rotation, draws)
+        optimiser.zero_grad()
+        loss = trainable.loss(images, y[batch])
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        trainable.constrain()
+        total += loss.detach().double() * len(batch)
+    module.eval()
+    mean = float(total) / len(rows)
+    if mean != mean or mean in (float("inf"), float("-inf")):
+        raise ModelError(
+            f"the training loss of {type(module).__name__} became {mean} in epoch {epoch + 1}; "
+            "lower the learning rate"
+        )
+    return mean
+
+
+def _split(count: int, config: TrainConfig) -> tuple[torch.Tensor, torch.Tensor]:
+    """Samples to train on and samples held out, each in ascending order."""
+    held = int(count * config.validation)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed))
+    return order[held:].sort().values, order[:held].sort().values
+
+
+def _accuracy(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+    predicted = evaluate(module, x, tile=500).argmax(1)
+    return float((predicted == y).double().mean())
+
+
+def _state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}

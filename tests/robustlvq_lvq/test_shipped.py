@@ -1,0 +1,65 @@
+"""The weights in the package: what they say, and what they reach on the MNIST test split."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from robustlvq.api import evaluate
+from robustlvq.core.loading import open_model
+from robustlvq.core.registry import Registry
+from robustlvq.core.weights import read_weights
+
+SHIPPED = {"glvq": 0.830, "gmlvq": 0.880, "gtlvq": 0.945}
+
+
+def path(name: str) -> Path:
+    found = Registry.discover().models[name].shipped_weights()
+    assert found is not None, f"the weights of {name} are missing"
+    return found
+
+
+def mnist_folder() -> Path | None:
+    chosen = os.environ.get("ROBUSTLVQ_DATA")
+    shared = os.environ.get("ROBUSTLVQ_SHARED")
+    default = Path(shared) if shared else Path(__file__).resolve().parents[2] / ".." / "shared"
+    for folder in ([Path(chosen)] if chosen else []) + [default / "data"]:
+        if list(folder.glob("**/t10k-images-idx3-ubyte*")):
+            return folder
+    return None
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_header_says_how_they_were_made(name: str) -> None:
+    weights = read_weights(path(name))
+    facts = weights.facts
+    assert weights.model == name
+    assert facts["data"].startswith("mnist")
+    assert facts["excluded_dataset"] == "mnist-5k"
+    assert facts["excluded"] >= 5000
+    assert facts["samples"] < 60_000 - facts["excluded"] + 1
+    assert facts["test_accuracy"] >= SHIPPED[name]
+    assert {"seed", "recipe", "version", "epochs", "validation_accuracy", "date"} <= facts.keys()
+
+
+def test_they_are_small() -> None:
+    assert sum(path(name).stat().st_size for name in SHIPPED) < 6e6
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_accuracy_on_the_mnist_test_split(name: str) -> None:
+    from robustlvq.data.mnist import open_mnist
+
+    folder = mnist_folder()
+    if folder is None:
+        pytest.skip("needs MNIST; set ROBUSTLVQ_DATA to its folder")
+    test = open_mnist("test", folder)
+    opened = open_model(name, Registry.discover())
+    assert opened.weights == "shipped"
+    scores = evaluate(opened.module, torch.from_numpy(test.x), tile=500)
+    accuracy = float((scores.argmax(1).numpy() == test.y).mean())
+    assert accuracy >= SHIPPED[name]
+    assert accuracy == pytest.approx(opened.facts["test_accuracy"], abs=2e-4)

@@ -1,0 +1,175 @@
+"""From a name to a weight file, on a registry of a few small things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from robustlvq.api import ConfigError, Dataset, DatasetSpec, ModelSpec, UnknownNameError, UsageError
+from robustlvq.core.loading import open_model
+from robustlvq.core.registry import Registry
+from robustlvq.core.weights import read_weights
+from robustlvq.training import EpochReport, train_model
+from robustlvq_lvq.config import GLVQConfig
+from robustlvq_lvq.glvq import GLVQ
+
+SHAPE = (1, 6, 6)
+
+
+def digits(name: str, count: int, seed: int) -> Dataset:
+    random = np.random.default_rng(seed)
+    y = np.arange(count, dtype=np.int64) % 3
+    x = random.random((count, *SHAPE), dtype=np.float32) * np.float32(0.5)
+    for label in range(3):
+        x[y == label, :, 2 * label : 2 * label + 2] += np.float32(0.5)
+    return Dataset(name, x, y)
+
+
+def open_big(split: str, data_dir: Path | None) -> Dataset:
+    return digits(f"mnist:{split}", 90 if split == "train" else 30, {"train": 0, "test": 1}[split])
+
+
+def open_part(split: str, data_dir: Path | None) -> Dataset:
+    big = open_big("train", None)
+    rows = [1, 5, 7, 8]
+    return Dataset("mnist-5k", big.x[rows], big.y[rows])
+
+
+def registry() -> Registry:
+    recipe: Mapping[str, Any] = {
+        "epochs": 3,
+        "batch_size": 8,
+        "validation": 0.1,
+        "shift": 0,
+        "rotation": 0.0,
+    }
+    models = [
+        ModelSpec(
+            "tiny",
+            "a tiny GLVQ",
+            GLVQ,
+            GLVQConfig,
+            {"classes": 3, "shape": SHAPE},
+            "robustlvq_lvq:weights/no-such-file.safetensors",
+            recipe,
+        ),
+        ModelSpec("fixed", "not trainable", GLVQ, GLVQConfig),
+    ]
+    datasets = [
+        DatasetSpec("mnist", "a stand-in", open_big, ("test", "train")),
+        DatasetSpec("mnist-5k", "a part of it", open_part, ("all",)),
+        DatasetSpec("other", "the same", open_big, ("train",)),
+    ]
+
+    class Table(dict[str, Any]):
+        def __missing__(self, name: str) -> Any:
+            raise UnknownNameError("model", name, self)
+
+    return cast(
+        "Registry",
+        SimpleNamespace(
+            models=Table({spec.name: spec for spec in models}),
+            datasets=Table({spec.name: spec for spec in datasets}),
+        ),
+    )
+
+
+def test_a_name_becomes_weights_that_say_how_they_were_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "tiny.safetensors"
+    seen: list[EpochReport] = []
+    report = train_model(
+        "tiny",
+        registry(),
+        output=path,
+        overrides={"epochs": "2", "seed": 7},
+        model_overrides={"prototypes_per_class": 2},
+        on_epoch=seen.append,
+    )
+    assert [epoch.epoch for epoch in seen] == [1, 2]
+    assert (report.path, report.excluded, report.epochs) == (path, 4, 2)
+    assert report.samples == 86 - 8
+    assert list(path.parent.iterdir()) == [path]
+    weights = read_weights(path)
+    assert weights.model == "tiny"
+    assert weights.config == {"classes": 3, "prototypes_per_class": 2, "shape": [1, 6, 6]}
+    facts = weights.facts
+    assert facts["excluded"] == 4
+    assert facts["excluded_dataset"] == "mnist-5k"
+    assert (facts["seed"], facts["recipe"]["epochs"], facts["recipe"]["seed"]) == (7, 2, 7)
+    assert facts["test_accuracy"] == report.accuracy
+    assert {"data", "data_fingerprint", "version", "date", "seconds"} <= facts.keys()
+    module = open_model(f"tiny={path}", registry()).module
+    test = open_big("test", None)
+    with torch.no_grad():
+        hits = module(torch.from_numpy(test.x)).argmax(1).numpy() == test.y
+    assert report.accuracy == pytest.approx(hits.mean())
+    assert hits.mean() > 0.9
+
+
+def test_other_datasets_are_used_whole_and_need_no_test_split(tmp_path: Path) -> None:
+    report = train_model("tiny", registry(), dataset="other", output=tmp_path / "a.safetensors")
+    assert (report.excluded, report.samples, report.accuracy) == (0, 81, None)
+
+
+def test_without_an_output_the_weights_are_found_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROBUSTLVQ_HOME", str(tmp_path))
+    report = train_model("tiny", registry())
+    assert report.path.is_relative_to(tmp_path)
+    assert open_model("tiny", registry()).weights == "trained"
+
+
+def test_weights_are_replaced_only_by_force(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    train_model("tiny", registry(), output=path)
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="exists; replace it with --force"):
+        train_model("tiny", registry(), output=path, overrides={"seed": 1})
+    assert path.read_bytes() == before
+    train_model("tiny", registry(), output=path, force=True, overrides={"seed": 1})
+    assert path.read_bytes() != before
+
+
+def test_interrupted_training_goes_on_or_starts_afresh(tmp_path: Path) -> None:
+    def stop(report: EpochReport) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train_model("tiny", registry(), output=path, on_epoch=stop)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors.checkpoint"]
+    with pytest.raises(UsageError, match="of another training"):
+        train_model("tiny", registry(), output=path, overrides={"seed": 1})
+    seen: list[EpochReport] = []
+    train_model("tiny", registry(), output=path, on_epoch=seen.append)
+    assert [report.epoch for report in seen] == [2, 3]
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model("tiny", registry(), output=path, on_epoch=stop, force=True)
+    again: list[EpochReport] = []
+    train_model("tiny", registry(), output=path, on_epoch=again.append, force=True, resume=False)
+    assert [report.epoch for report in again] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("tyni", {}, "unknown model 'tyni'; did you mean 'tiny'"),
+        ("fixed", {}, "model 'fixed' has no recipe"),
+        ("tiny", {"dataset": "mnist-5k"}, "'mnist-5k' has no split 'train'"),
+        ("tiny", {"overrides": {"epoch": 3}}, "unknown key of training of 'tiny' 'epoch'"),
+        ("tiny", {"model_overrides": {"shape": (1, 28, 28)}}, "takes inputs of shape"),
+    ],
+)
+def test_mistakes_are_named(
+    name: str, arguments: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises((UsageError, ConfigError), match=message):
+        train_model(name, registry(), output=tmp_path / "a.safetensors", **arguments)
