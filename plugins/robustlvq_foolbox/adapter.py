@@ -35,7 +35,7 @@ class _AsModule(torch.nn.Module):
         return scores
 
 
-class OracleAttack(MinimizationAttack, ABC):  # type: ignore[misc]
+class OracleAttack(MinimizationAttack, ABC):
     """A search on an oracle that is also a Foolbox attack.
 
     Subclasses set ``norm`` and write :meth:`search`. In Foolbox, call it as any attack:
@@ -82,7 +82,7 @@ class OracleAttack(MinimizationAttack, ABC):  # type: ignore[misc]
         return type(inputs)(best) if hasattr(inputs, "raw") else best
 
 
-class OracleModel(Model):  # type: ignore[misc]
+class OracleModel(Model):
     """An oracle as a Foolbox model.
 
     A batch with one input per sample, in order, is attributed row by row. A single-sample
