@@ -40,7 +40,7 @@ def shared() -> Path:
 
 @cache
 def published(name: str) -> torch.nn.Module:
-    """A published model (glvq, glvq_large, gmlvq, gmlvq_large, gtlvq, cnn), frozen, in eval mode."""
+    """A published model: glvq, glvq_large, gmlvq, gmlvq_large, gtlvq or cnn; frozen."""
     with np.load(shared() / "published" / "arrays" / f"{name}.npz") as file:
         arrays = {key: torch.from_numpy(file[key]) for key in file.files}
     module = _cnn(arrays) if name == "cnn" else _lvq(arrays)
