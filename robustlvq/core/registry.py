@@ -182,7 +182,9 @@ class _Builder:
             self.manager.register(module, name=point.name)
         except Exception as error:
             self.manager.unregister(name=point.name)
-            raise _UnusableError(_first_line(error), report) from error
+            # pluggy says which hook first, and what is wrong with it last.
+            what = f"{_first_line(error)}: {str(error).strip().splitlines()[-1]}"
+            raise _UnusableError(what, report) from error
         specs: list[tuple[str, Spec]] = []
         for hook, kind in HOOKS.items():
             function = getattr(module, hook, None)

@@ -1,0 +1,96 @@
+"""The command line: commands, and how errors end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from robustlvq import __version__
+from robustlvq.cli import bench, show, train
+from robustlvq.cli import list as list_module
+from robustlvq.errors import RobustLVQError
+
+__all__ = ["app", "main", "run"]
+
+EPILOG = (
+    "Examples:\n\n"
+    "robustlvq list attacks\n\n"
+    "robustlvq bench -m glvq -a boundary\n\n"
+    "robustlvq bench -m glvq,gmlvq,gtlvq -a all -n 100\n\n"
+    "robustlvq show latest"
+)
+
+app = typer.Typer(
+    name="robustlvq",
+    help="How robust is a classifier against adversarial attacks?",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("list", epilog=list_module.EPILOG)(list_module.list_command)
+app.command("bench", epilog=bench.EPILOG)(bench.bench)
+app.command("show", epilog=show.EPILOG)(show.show)
+app.command("train", epilog=train.EPILOG)(train.train)
+
+_ClickUsageError: Any = typer.BadParameter.__mro__[1]
+"""click's UsageError: of click itself, or of the copy that newer versions of typer carry."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"robustlvq {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code.
+
+    0: all went well. 1: something failed, the rest was kept. 2: it was called wrongly.
+    130: it was stopped.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        code = app(args=arguments, prog_name="robustlvq", standalone_mode=False)
+    except RobustLVQError as error:
+        return fail(str(error), error.exit_code)
+    except _ClickUsageError as error:
+        message = error.format_message()
+        if not message:  # no arguments at all: the help was shown
+            return 2
+        return fail(f"{message.rstrip('.')}; see --help", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return fail("stopped", 130)
+    except BrokenPipeError:
+        # The reader (`| head`) went away; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
+    return code if isinstance(code, int) else 0
+
+
+def fail(message: str, code: int) -> int:
+    """Print one line on stderr; returns ``code``."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(run())

@@ -1,0 +1,152 @@
+"""``robustlvq bench``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from robustlvq.cli.names import attack_settings, complete
+from robustlvq.cli.output import print_result, print_unavailable
+
+__all__ = ["bench"]
+
+EPILOG = (
+    "Examples:\n\n"
+    "robustlvq bench -m glvq -a boundary\n\n"
+    "robustlvq bench -m 'g*lvq' -a bim,fgsm -d mnist -n all\n\n"
+    "robustlvq bench -m all -a all --json > result.json\n\n"
+    "robustlvq bench -m mine.safetensors -a boundary -d digits.npz -o runs/mine\n\n"
+    "robustlvq bench -c bench.yaml\n\n"
+    "Exit code: 0 all went well, 1 something failed and the rest was kept, 2 wrong usage, "
+    "130 stopped."
+)
+
+
+def bench(
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Names, globs, 'all', or weight files; repeat it or use commas.",
+            autocompletion=complete("models"),
+            show_default=False,
+        ),
+    ] = None,
+    attacks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attack",
+            "-a",
+            help="Names, families such as 'bim', globs, or 'all'; repeat it or use commas.",
+            autocompletion=complete("attacks"),
+            show_default=False,
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            help="A name, NAME:SPLIT, or an .npz file with x and y.",
+            autocompletion=complete("datasets"),
+            show_default="mnist-5k",
+        ),
+    ] = None,
+    samples: Annotated[
+        str | None,
+        typer.Option("--samples", "-n", help="How many samples, or 'all'.", show_default="100"),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="'paper' (Foolbox 1.8 as the paper used it) or 'foolbox' (stock Foolbox 3).",
+            show_default="paper",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, ...", show_default="auto")
+    ] = None,
+    seed: Annotated[str | None, typer.Option(help="Of all randomness.", show_default="0")] = None,
+    batch_size: Annotated[
+        str | None,
+        typer.Option(help="Samples per unit of work; changes no result.", show_default="auto"),
+    ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(help="Units of work at a time; changes no result.", show_default="all cores"),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Read options from YAML.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A new folder for the run.", show_default=False),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where dataset files are looked for first.", show_default=False),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="ATTACK.KEY=VALUE",
+            help="An option of an attack; repeat it.",
+            show_default=False,
+        ),
+    ] = None,
+    intervals: Annotated[
+        bool, typer.Option("--ci", help="Show the 95 % interval of every number.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help='Print JSON; inf is the text "inf".')
+    ] = False,
+) -> None:
+    """Attack models and print how far the closest adversarials are."""
+    given = {
+        "dataset": dataset,
+        "samples": samples,
+        "profile": profile,
+        "device": device,
+        "seed": seed,
+        "batch_size": batch_size,
+        "workers": workers,
+        "data_dir": None if data_dir is None else str(data_dir),
+    }
+    values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    for key, names in (("models", models), ("attacks", attacks)):
+        if names:
+            values[key] = ",".join(names)
+    chosen = attack_settings(options or ())
+
+    from robustlvq.api import config_from
+    from robustlvq.core.registry import Registry
+    from robustlvq.run.config import BenchConfig, read_config
+    from robustlvq.run.plan import plan_attacks, resolve_models
+
+    registry = Registry.discover()
+    print_unavailable(registry)
+    if config is not None:
+        file = read_config(config)
+        own = {name: dict(items) for name, items in file.attack_options.items()}
+        for name, items in chosen.items():
+            own[name] = {**own.get(name, {}), **items}
+        ready = read_config(config, {**values, "attack_options": own})
+    else:
+        ready = config_from(BenchConfig, {**values, "attack_options": chosen}, "bench")
+    # Answers a misspelt name at once, before torch is imported.
+    resolve_models(ready.models, registry.models)
+    plan_attacks(ready.attacks, ready.profile, ready.attack_options, registry)
+
+    from robustlvq.benchmark import run_config
+
+    result = run_config(ready, registry, output=output, progress=True)
+    code = print_result(result, as_json=as_json, intervals=intervals)
+    shown = result.path if output is not None else result.path.name
+    print(f"saved; print it again with: robustlvq show {shown}", file=sys.stderr)
+    raise typer.Exit(code or int(bool(registry.unavailable)))

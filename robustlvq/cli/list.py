@@ -1,0 +1,123 @@
+"""``robustlvq list``: what there is; imports no torch."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+
+from robustlvq.cli.output import print_json, print_unavailable
+from robustlvq.core.locate import find_weights
+from robustlvq.core.registry import Plugin, Registry
+
+__all__ = ["Kind", "list_command"]
+
+EPILOG = "Examples:\n\nrobustlvq list\n\nrobustlvq list attacks --json"
+
+
+class Kind(str, Enum):
+    """What can be listed."""
+
+    MODELS = "models"
+    ATTACKS = "attacks"
+    DATASETS = "datasets"
+    METRICS = "metrics"
+    CERTIFIERS = "certifiers"
+    PLUGINS = "plugins"
+
+
+def list_command(
+    kind: Annotated[Kind | None, typer.Argument(help="Only one kind.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List models, attacks, datasets, metrics, certifiers and plugins."""
+    registry = Registry.discover()
+    kinds = [kind] if kind else [one for one in Kind if _rows(registry, one)]
+    listed = {one.value: _rows(registry, one) for one in kinds}
+    if as_json:
+        print_json(listed)
+    else:
+        _print(listed)
+    print_unavailable(registry)
+
+
+def _rows(registry: Registry, kind: Kind) -> list[dict[str, Any]]:
+    if kind is Kind.PLUGINS:
+        return [_plugin_row(plugin) for plugin in registry.plugins]
+    if kind is Kind.MODELS:
+        return _model_rows(registry)
+    if kind is Kind.ATTACKS:
+        return _attack_rows(registry)
+    rows: list[dict[str, Any]] = []
+    for entry in getattr(registry, kind.value).entries.values():
+        row = {"name": entry.spec.name}
+        for detail in ("splits", "unit", "norm", "models"):
+            if hasattr(entry.spec, detail):
+                value = getattr(entry.spec, detail)
+                row[detail] = ", ".join(value) if isinstance(value, tuple) else str(value)
+        rows.append({**row, "provider": entry.plugin.distribution, "summary": entry.spec.summary})
+    return rows
+
+
+def _model_rows(registry: Registry) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "weights": find_weights(entry.spec)[0] or "none",
+            "provider": entry.plugin.distribution,
+            "summary": entry.spec.summary,
+        }
+        for name, entry in registry.models.entries.items()
+    ]
+
+
+def _attack_rows(registry: Registry) -> list[dict[str, Any]]:
+    """In the order of the tables: what ``-a all`` runs first, then the extras."""
+    from robustlvq.run.plan import resolve_attacks
+
+    attacks = registry.attacks
+    if not attacks:
+        return []
+    names = sorted(resolve_attacks(["*"], registry), key=lambda name: attacks[name].extra)
+    return [
+        {
+            "name": name,
+            "norm": attacks[name].norm.symbol,
+            "kind": f"{attacks[name].box} box",
+            "all": not attacks[name].extra,
+            "provider": attacks.entries[name].plugin.distribution,
+            "summary": attacks[name].summary,
+        }
+        for name in names
+    ]
+
+
+def _plugin_row(plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "provider": plugin.distribution,
+        "module": plugin.module,
+        "available": plugin.available,
+        "reason": plugin.reason,
+        "cure": plugin.cure,
+    }
+
+
+def _print(listed: dict[str, list[dict[str, Any]]]) -> None:
+    for index, (kind, rows) in enumerate(listed.items()):
+        if index:
+            print()
+        print(f"{kind}" + ("" if rows else ": none"))
+        columns = [key for key in (rows[0] if rows else ()) if any(row[key] != "" for row in rows)]
+        texts = [[_text(row[key]) for key in columns] for row in rows]
+        widths = [max(map(len, column)) for column in zip(columns, *texts, strict=True)]
+        for line in [columns, *texts] if rows else []:
+            cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+            print(f"  {'  '.join(cells)}".rstrip())
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

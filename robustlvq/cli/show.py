@@ -1,0 +1,30 @@
+"""``robustlvq show``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from robustlvq.cli.output import print_result
+
+__all__ = ["show"]
+
+EPILOG = "Examples:\n\nrobustlvq show latest\n\nrobustlvq show runs/mine --ci"
+
+
+def show(
+    run: Annotated[
+        str, typer.Argument(help="The folder of a run, the beginning of its id, or 'latest'.")
+    ] = "latest",
+    intervals: Annotated[
+        bool, typer.Option("--ci", help="Show the 95 % interval of every number.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help='Print JSON; inf is the text "inf".')
+    ] = False,
+) -> None:
+    """Print the tables of a saved run again."""
+    from robustlvq.benchmark import open_result
+
+    print_result(open_result(run), as_json=as_json, intervals=intervals)

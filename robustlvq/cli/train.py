@@ -1,0 +1,108 @@
+"""``robustlvq train``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from robustlvq.cli.names import complete, settings
+
+if TYPE_CHECKING:
+    from robustlvq.training import EpochReport
+
+__all__ = ["train"]
+
+EPILOG = (
+    "Examples:\n\n"
+    "robustlvq train glvq\n\n"
+    "robustlvq train cnn --device cuda --epochs 50\n\n"
+    "robustlvq train glvq -d fashion-mnist --model-set prototypes_per_class=5 -o my.safetensors"
+)
+
+
+def train(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A registered model.", autocompletion=complete("models"), show_default=False
+        ),
+    ],
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="A dataset with a split 'train'.")
+    ] = "mnist",
+    epochs: Annotated[
+        int | None, typer.Option(help="At most how many.", show_default="recipe")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all randomness.", show_default="0")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The weight file.", show_default="where bench looks for it"
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where dataset files are looked for first.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace weights that exist.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Do not go on from an interrupted training.")
+    ] = False,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A value of the recipe; repeat it."),
+    ] = None,
+    model_options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model-set", metavar="KEY=VALUE", help="A value of the model's config; repeat it."
+        ),
+    ] = None,
+) -> None:
+    """Train a model by its recipe and save its weights."""
+    overrides: dict[str, Any] = settings(options or ())
+    if epochs is not None:
+        overrides["epochs"] = epochs
+    if seed is not None:
+        overrides["seed"] = seed
+    of_model = settings(model_options or ())
+
+    from robustlvq.core.registry import Registry
+
+    registry = Registry.discover()
+    _ = registry.models[name]
+
+    from tqdm import tqdm
+
+    from robustlvq.run.models import choose_device
+    from robustlvq.training import train_model
+
+    with tqdm(unit="epoch", desc=name, dynamic_ncols=True, file=sys.stderr) as bar:
+
+        def on_epoch(report: EpochReport) -> None:
+            bar.total = report.epochs
+            held_out = "" if report.accuracy is None else f", held out {report.accuracy:.2%}"
+            bar.set_postfix_str(f"loss {report.loss:.4f}{held_out}", refresh=False)
+            bar.update(report.epoch - bar.n)
+
+        report = train_model(
+            name,
+            registry,
+            dataset=dataset,
+            data_dir=data_dir,
+            output=output,
+            force=force,
+            device=choose_device(device),
+            overrides=overrides,
+            model_overrides=of_model,
+            resume=not fresh,
+            on_epoch=on_epoch,
+        )
+    accuracy = (
+        "no test split" if report.accuracy is None else f"test accuracy {report.accuracy:.2%}"
+    )
+    print(f"{report.path}: {accuracy}, {report.epochs} epochs in {report.seconds:.0f} s")

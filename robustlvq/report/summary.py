@@ -1,0 +1,226 @@
+"""The numbers of every table, computed from a stored run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from robustlvq.api import MetricSpec, Norm, PluginError, RobustLVQError
+from robustlvq.core.specs import resolve
+from robustlvq.metrics import interval, jointly_robust, worst_case
+from robustlvq.run.store import AttackInfo, RunRecord
+
+__all__ = ["WORST", "Kind", "Score", "Summary", "Value"]
+
+Floats = npt.NDArray[np.float64]
+Kind = Literal["clean", "attack", "worst-case", "cross-norm", "joint"]
+WORST = "worst-case"
+
+
+class Value:
+    """A score of the samples that have a result, and its confidence interval on demand."""
+
+    def __init__(self, score: Callable[[Floats], Any], delta: Floats) -> None:
+        self._score, self._delta = score, delta
+
+    @cached_property
+    def value(self) -> float:
+        """The score; nan if no sample has a result."""
+        return float(self._score(self._delta)) if len(self._delta) else float("nan")
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % percentile bootstrap interval; nan if no sample has a result."""
+        if not len(self._delta):
+            return float("nan"), float("nan")
+        return interval(self._score, self._delta)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One cell: one model, and one attack or a worst case.
+
+    Attributes:
+        kind: What ``attack`` is: "attack", the "worst-case" of a norm, the "cross-norm" worst
+            case, "joint" threshold accuracy, or "clean" accuracy.
+        n, total: Samples with a result, and samples of the run.
+        partial: Whether some attack that a worst case is taken over lacks results.
+        values: The metrics by name.
+        distances: Those of them that are distances; the others are shares.
+        extra: Counts for data frames: share found, queries, seconds.
+    """
+
+    model: str
+    attack: str
+    kind: Kind
+    norm: Norm | None
+    box: str
+    n: int
+    total: int
+    values: Mapping[str, Value]
+    partial: bool = False
+    distances: frozenset[str] = frozenset()
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+
+class Summary:
+    """All scores of a run.
+
+    Args:
+        record: The run.
+        metrics: The registered metrics.
+
+    Attributes:
+        metrics: Those that could be computed, distances first: they are the columns.
+        problems: One line for each that could not.
+    """
+
+    def __init__(self, record: RunRecord, metrics: Mapping[str, MetricSpec]) -> None:
+        self.record = record
+        self.problems: list[str] = []
+        self.metrics: dict[str, MetricSpec] = {}
+        self._functions: dict[str, Callable[..., Any]] = {}
+        order = sorted(metrics.values(), key=lambda spec: (spec.unit != "distance", spec.name))
+        for spec in order:
+            try:
+                self._functions[spec.name] = _checked(spec)
+                self.metrics[spec.name] = spec
+            except RobustLVQError as error:
+                self.problems.append(str(error))
+
+    def norms(self) -> list[Norm]:
+        """The norms that the run has attacks for, in the order of the attacks."""
+        return list(dict.fromkeys(attack.norm for attack in self.record.attacks))
+
+    def attacks(self, norm: Norm) -> list[AttackInfo]:
+        """The attacks in one norm."""
+        return [attack for attack in self.record.attacks if attack.norm is norm]
+
+    def clean(self, model: str) -> Score:
+        """Clean accuracy."""
+        total = len(self.record.samples)
+        predicted = self.record.clean.get(model)
+        right = np.empty(0)
+        if predicted is not None:
+            right = (predicted == self.record.labels).astype(np.float64)
+        values = {"acc": Value(_mean, right)}
+        return Score(model, "clean", "clean", None, "", len(right), total, values)
+
+    def attack(self, model: str, attack: AttackInfo) -> Score:
+        """One attack in its own norm."""
+        cell = self.record.cells[model, attack.name]
+        delta = cell.distance(attack.norm)
+        there = ~np.isnan(delta)
+        attacked = there & (delta > 0)
+        extra = {
+            "found": _ratio(np.isfinite(delta[attacked]).sum(), attacked.sum()),
+            "forward": _mean(cell.arrays["forward"][there]),
+            "backward": _mean(cell.arrays["backward"][there]),
+            "zero_gradients": _mean(cell.arrays["zero_gradients"][there] > 0),
+            "seconds": cell.seconds,
+        }
+        return self._score(model, attack.name, "attack", attack.norm, delta, attack.box, extra)
+
+    def worst(self, model: str, norm: Norm) -> Score:
+        """delta_p*: the closest adversarial of the run's attacks in this norm."""
+        stack = self._stack(model, norm, [attack.name for attack in self.attacks(norm)])
+        return self._score(model, WORST, "worst-case", norm, stack)
+
+    def cross(self, model: str, norm: Norm) -> Score:
+        """The closest adversarial in this norm, whatever norm its attack minimised."""
+        stack = self._stack(model, norm, [attack.name for attack in self.record.attacks])
+        return self._score(model, "any attack", "cross-norm", norm, stack)
+
+    def joint(self, model: str) -> Score:
+        """Joint threshold accuracy, footnote 6 of the paper."""
+        names = [attack.name for attack in self.record.attacks]
+        stacks = {norm: self._stack(model, norm, names) for norm in Norm}
+        robust = jointly_robust(stacks, self.record.thresholds)
+        missing = bool(np.isnan(stacks[Norm.L2]).any())
+        robust = robust[~np.isnan(robust)]
+        total = len(self.record.samples)
+        values = {"acc": Value(_mean, robust)}
+        return Score(model, "joint", "joint", None, "", len(robust), total, values, missing)
+
+    def __iter__(self) -> Iterator[Score]:
+        for model in (info.name for info in self.record.models):
+            yield self.clean(model)
+            for norm in self.norms():
+                for attack in self.attacks(norm):
+                    yield self.attack(model, attack)
+                yield self.worst(model, norm)
+            for norm in self.norms():
+                yield self.cross(model, norm)
+            yield self.joint(model)
+
+    def _stack(self, model: str, norm: Norm, attacks: list[str]) -> Floats:
+        return np.stack([self.record.cells[model, name].distance(norm) for name in attacks])
+
+    def _score(
+        self,
+        model: str,
+        attack: str,
+        kind: Kind,
+        norm: Norm,
+        delta: Floats,
+        box: str = "",
+        extra: Mapping[str, float] | None = None,
+    ) -> Score:
+        missing = bool(np.isnan(delta).any())
+        delta = worst_case(delta) if delta.ndim == 2 else delta
+        there = delta[~np.isnan(delta)]
+        if missing and not there.any():
+            there = there[:0]  # clean mistakes alone say nothing about an attack that failed
+        limit = self.record.thresholds[norm]
+        values = {
+            name: Value(_at(function, float("inf") if limit is None else limit), there)
+            for name, function in self._functions.items()
+            if limit is not None or self.metrics[name].unit == "distance"
+        }
+        return Score(
+            model=model,
+            attack=attack,
+            kind=kind,
+            norm=norm,
+            box=box,
+            n=len(there),
+            total=len(delta),
+            values=values,
+            partial=missing,
+            distances=frozenset(n for n, s in self.metrics.items() if s.unit == "distance"),
+            extra=extra or {},
+        )
+
+
+def _checked(spec: MetricSpec) -> Callable[..., Any]:
+    """The function of a metric, tried once on a small example.
+
+    Raises:
+        PluginError: It cannot be imported, raises, or does not reduce the last axis.
+    """
+    owner = f"metric {spec.name!r}"
+    function = resolve(spec.function, owner)
+    try:
+        shape = np.shape(function(np.array([[0.0, 0.5, np.inf], [1.0, 2.0, 3.0]]), 1.0))
+    except Exception as error:
+        raise PluginError(f"{owner} failed: {type(error).__name__}: {error}") from error
+    if shape != (2,):
+        raise PluginError(f"{owner} returned shape {shape} for distances (2, 3), expected (2,)")
+    return function
+
+
+def _at(function: Callable[..., Any], threshold: float) -> Callable[[Floats], Any]:
+    return lambda delta: function(delta, threshold)
+
+
+def _mean(values: npt.NDArray[Any]) -> Any:
+    return values.mean(axis=-1) if values.shape[-1] else float("nan")
+
+
+def _ratio(part: Any, whole: Any) -> float:
+    return float(part / whole) if whole else float("nan")

@@ -1,0 +1,207 @@
+"""From what the user named to the list of shards that will be computed; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from robustlvq.api import Config, ModelSpec, Norm, UnknownNameError, UsageError
+from robustlvq.core.locate import find_weights
+from robustlvq.core.registry import Registry, Table
+
+__all__ = [
+    "AttackPlan",
+    "Shard",
+    "cut",
+    "model_keys",
+    "plan_attacks",
+    "resolve_attacks",
+    "resolve_models",
+    "split_names",
+]
+
+NORM_ORDER = (Norm.L2, Norm.LINF, Norm.L0, Norm.L1)
+"""The order of the paper's Table 1, which has no L1."""
+
+GLOB = "*?["
+
+
+@dataclass(frozen=True)
+class AttackPlan:
+    """One attack of a run.
+
+    Attributes:
+        name: Its registered name.
+        config: Its validated configuration.
+    """
+
+    name: str
+    config: Config
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One attack on one model and some of the samples.
+
+    Attributes:
+        model: What the model is called in this run.
+        attack: The attack's name.
+        start, stop: Which of the run's samples, as positions in their list.
+    """
+
+    model: str
+    attack: str
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def split_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Names from a list, or from text with commas, without blanks and repetitions."""
+    listed = [names] if isinstance(names, str) else list(names)
+    parts = [part.strip() for name in listed for part in str(name).split(",")]
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def resolve_models(names: Sequence[str], models: Table[ModelSpec]) -> tuple[str, ...]:
+    """The models that references stand for, each once.
+
+    Args:
+        names: Registered names, globs, ``all``, or weight files; see :class:`BenchConfig`.
+        models: The registered models.
+
+    Raises:
+        UnknownNameError: A name or glob that matches none; the nearest is named.
+        UsageError: ``all``, but no model has weights; or no name at all.
+    """
+    found: list[str] = []
+    for name in names:
+        if "=" in name or name.endswith(".safetensors"):
+            own, given, _ = name.partition("=")
+            found.append(f"{models[own].name}{name[len(own) :]}" if given else name)
+        elif name == "all":
+            ready = [own for own, spec in models.items() if find_weights(spec)[0]]
+            if not ready:
+                raise UsageError("no model has weights here; make some: robustlvq train NAME")
+            found += ready
+        elif any(sign in name for sign in GLOB):
+            found += models.matching(name)
+        else:
+            found.append(models[name].name)
+    if not found:
+        raise UsageError("name at least one model, for instance -m glvq (or -m all)")
+    return tuple(dict.fromkeys(found))
+
+
+def model_keys(references: Sequence[str]) -> dict[str, str]:
+    """What each reference is called in the run: short where that is unambiguous."""
+    short = {reference: _short(reference) for reference in references}
+    names = list(short.values())
+    return {
+        reference: name if names.count(name) == 1 else reference
+        for reference, name in short.items()
+    }
+
+
+def _short(reference: str) -> str:
+    own, given, file = reference.partition("=")
+    if given:
+        return f"{own}={Path(file).name}"
+    return Path(own).name if own.endswith(".safetensors") else own
+
+
+def resolve_attacks(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
+    """The attacks that names, families, globs and ``all`` stand for, in the paper's order.
+
+    A family stands for its members that are not extras, or for all if every one is.
+
+    Raises:
+        UnknownNameError: A name or glob that matches none; the nearest is named.
+        UsageError: No name at all.
+    """
+    attacks = registry.attacks
+    found: set[str] = set()
+    for name in names:
+        if name == "all":
+            found |= {own for own, spec in attacks.items() if not spec.extra}
+        elif any(sign in name for sign in GLOB):
+            matched = [own for own in attacks if fnmatchcase(own, name)]
+            found |= set(matched or attacks.matching(name))
+        else:
+            found |= set(_named(name, registry))
+    if not found:
+        raise UsageError("name at least one attack, for instance -a boundary (or -a all)")
+    return tuple(sorted(found, key=lambda own: _place(own, registry)))
+
+
+def _named(name: str, registry: Registry) -> list[str]:
+    attacks = registry.attacks
+    if name in attacks:
+        return [name]
+    members = [own for own, spec in attacks.items() if spec.family == name]
+    if not members:
+        families = {spec.family for spec in attacks.values() if spec.family}
+        raise UnknownNameError(
+            "attack", name, {*attacks, *families}, "`robustlvq list attacks` shows what there is"
+        )
+    return [own for own in members if not attacks[own].extra] or members
+
+
+def _place(name: str, registry: Registry) -> tuple[int, int, str]:
+    spec = registry.attacks[name]
+    return NORM_ORDER.index(spec.norm), spec.order, name
+
+
+def plan_attacks(
+    names: Sequence[str],
+    profile: str,
+    options: Mapping[str, Mapping[str, Any]],
+    registry: Registry,
+) -> tuple[AttackPlan, ...]:
+    """Resolve and configure the attacks of a run.
+
+    Raises:
+        UnknownNameError: No such attack, profile or option; the nearest is named.
+        ConfigError: A value of an option is wrong.
+    """
+    profiles = {"paper", "foolbox"}
+    for spec in registry.attacks.values():
+        profiles |= set(spec.profiles)
+    if profile not in profiles:
+        raise UnknownNameError("profile", profile, profiles)
+    chosen = resolve_attacks(names, registry)
+    values: dict[str, dict[str, Any]] = {name: {} for name in chosen}
+    for owner, given in options.items():
+        members = [name for name in _named(owner, registry) if name in values]
+        if not members:
+            raise UsageError(f"options for {owner!r}, which is not among the attacks of this run")
+        for name in members:
+            values[name].update(given)
+    return tuple(
+        AttackPlan(name, registry.attacks[name].configure(profile, values[name])) for name in chosen
+    )
+
+
+def cut(
+    models: Sequence[str], attacks: Sequence[str], samples: int, batch_size: int
+) -> tuple[Shard, ...]:
+    """Cut models x attacks x samples into shards of at most ``batch_size`` samples.
+
+    The samples are cut into even parts, and a part is finished for every model and attack
+    before the next: a run that is stopped has something in every cell, and what is left can
+    be estimated from what is done.
+    """
+    parts = -(-samples // batch_size)
+    edges = [samples * part // parts for part in range(parts + 1)]
+    return tuple(
+        Shard(model, attack, start, stop)
+        for start, stop in pairwise(edges)
+        for model in models
+        for attack in attacks
+    )

@@ -1,0 +1,184 @@
+"""One benchmark from its configuration to its record."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from robustlvq.api import Cancelled, Dataset, RobustLVQError, Target, as_mapping
+from robustlvq.core.loading import OpenedModel
+from robustlvq.core.registry import Registry
+from robustlvq.data import open_dataset
+from robustlvq.run.config import BenchConfig
+from robustlvq.run.execute import (
+    Failures,
+    Job,
+    Progress,
+    clean_predictions,
+    execute,
+    single_threaded_torch,
+    worker_count,
+)
+from robustlvq.run.models import choose_device, open_models
+from robustlvq.run.plan import AttackPlan, cut, model_keys, plan_attacks, resolve_models
+from robustlvq.run.store import RunRecord, RunStore, check_output, open_run
+
+__all__ = ["run_benchmark"]
+
+BATCH_CPU = 25
+BATCH_GPU = 1000
+"""Samples per shard: on the CPU few, so that cores are busy and progress is seen."""
+
+Watch = Callable[[int], Progress]
+"""Called with the number of samples to compute; returns what is told about each step."""
+
+
+def run_benchmark(
+    config: BenchConfig,
+    registry: Registry,
+    *,
+    modules: Mapping[str, torch.nn.Module] | None = None,
+    dataset: Dataset | None = None,
+    output: Path | None = None,
+    watch: Watch | None = None,
+) -> RunRecord:
+    """Run a benchmark and save it.
+
+    Args:
+        config: What to run.
+        registry: What there is.
+        modules: Models that are not registered, by name.
+        dataset: Used instead of ``config.dataset``.
+        output: The folder of the run; by default a fresh one among the saved runs.
+        watch: Shows progress.
+
+    Raises:
+        UsageError: The configuration asks for something that does not exist.
+        RobustLVQError: The dataset, or every model, cannot be used.
+        Cancelled: It was stopped (Ctrl-C); what was finished is saved.
+    """
+    modules = modules or {}
+    attacks = plan_attacks(config.attacks, config.profile, config.attack_options, registry)
+    references: tuple[str, ...] = ()
+    if config.models or not modules:
+        references = resolve_models(config.models, registry.models)
+    device = choose_device(config.device)
+    if output is not None:
+        check_output(output)
+    if dataset is None:
+        folder = Path(config.data_dir).expanduser() if config.data_dir else None
+        dataset = open_dataset(config.dataset, registry, folder)
+    samples = dataset.select(config.samples)
+    named = {key: reference for reference, key in model_keys(references).items()}
+    opened, unusable = open_models(named, modules, registry)
+    job = Job(
+        registry=registry,
+        dataset=dataset,
+        samples=samples,
+        attacks={attack.name: attack for attack in attacks},
+        profile=config.profile,
+        seed=config.seed,
+        device=device,
+        workers=worker_count(config.workers, device),
+    )
+    names = [*named, *modules]
+    batch = config.batch_size or (BATCH_CPU if device.type == "cpu" else BATCH_GPU)
+    failures = Failures()
+    for name, error in unusable.items():
+        failures.add(str(error), name)
+    header = {
+        "status": "running",
+        "config": {**as_mapping(config), "dataset": dataset.name},
+        "versions": _versions(),
+        "device": _describe(device),
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "size": len(dataset),
+        },
+        "models": [_model_header(name, opened.get(name)) for name in names],
+        "attacks": [_attack_header(attack, config.profile, registry) for attack in attacks],
+        "samples": samples.tolist(),
+        "labels": dataset.y[samples].tolist(),
+        "batch_size": batch,
+        "failures": failures.as_json(),
+    }
+    store = RunStore.create(output, header)
+    began = perf_counter()
+    with single_threaded_torch():
+        targets = _targets(opened, job, store, failures)
+        shards = cut(list(targets), list(job.attacks), len(samples), batch)
+        progress = watch(sum(map(len, shards))) if watch else None
+        finished = execute(shards, targets, job, store, failures, progress)
+    store.update(
+        status="complete" if finished else "stopped",
+        seconds=perf_counter() - began,
+        failures=failures.as_json(),
+    )
+    if not finished:
+        raise Cancelled(
+            f"stopped; what was finished is saved: robustlvq show {shown_as(store.path, output)}"
+        )
+    return open_run(store.path)
+
+
+def shown_as(path: Path, output: Path | None) -> str:
+    """What ``robustlvq show`` takes for a run."""
+    return str(path) if output is not None else path.name
+
+
+def _targets(
+    opened: Mapping[str, OpenedModel], job: Job, store: RunStore, failures: Failures
+) -> dict[str, Target]:
+    """The models that pass their clean evaluation."""
+    targets: dict[str, Target] = {}
+    for name, model in opened.items():
+        try:
+            target = Target.of(model.module, job.device)
+            store.save_clean(name, clean_predictions(target, job))
+            targets[name] = target
+        except RobustLVQError as error:
+            failures.add(str(error), name)
+    return targets
+
+
+def _model_header(name: str, model: OpenedModel | None) -> dict[str, Any]:
+    if model is None:
+        return {"name": name, "fingerprint": "", "weights": "", "facts": {}}
+    return {
+        "name": name,
+        "fingerprint": model.fingerprint,
+        "weights": model.weights,
+        "facts": {"config": as_mapping(model.config), **model.facts},
+    }
+
+
+def _attack_header(attack: AttackPlan, profile: str, registry: Registry) -> dict[str, Any]:
+    spec = registry.attacks[attack.name]
+    return {
+        "name": attack.name,
+        "norm": spec.norm.value,
+        "box": spec.box,
+        "version": spec.variant(profile).version,
+        "config": as_mapping(attack.config),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("robustlvq", "torch", "foolbox", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def _describe(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

@@ -1,0 +1,89 @@
+import math
+
+import numpy as np
+import pytest
+
+from robustlvq.api import Norm
+from robustlvq.metrics import acc, clean_accuracy, interval, jointly_robust, median, worst_case
+
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("delta", "expected"),
+    [
+        ([3.0], 3.0),
+        ([1.0, 2.0], 1.5),
+        ([2.0, 0.0, 1.0], 1.0),
+        ([0.0, 1.0, INF, INF], INF),
+        ([INF, INF], INF),
+        ([0.0, 1.0, 2.0, INF], 1.5),
+        ([1e308, 1e308], 1e308),
+    ],
+)
+def test_median_by_hand(delta, expected):
+    assert median(delta) == expected
+
+
+def test_median_agrees_with_numpy_where_numpy_can_do_it():
+    values = np.random.default_rng(0).exponential(size=(5, 3, 20))
+    np.testing.assert_allclose(median(values), np.median(values, axis=-1), rtol=1e-15)
+
+
+def test_acc_counts_strictly_above_the_threshold_like_the_paper():
+    # acc-A counts as broken what has delta <= t_p.
+    assert acc([0.0, 1.5, np.nextafter(1.5, 2), INF], 1.5) == 0.5
+
+
+@pytest.mark.parametrize("score", [median, lambda delta: acc(delta, 1.0)])
+def test_a_score_of_nothing_is_an_error_and_not_nan(score):
+    with pytest.raises(ValueError, match="at least one"):
+        score([])
+
+
+def test_worst_case_is_the_smallest_and_ignores_missing_results():
+    deltas = [[1.0, INF, np.nan, np.nan], [2.0, 3.0, INF, np.nan]]
+    np.testing.assert_array_equal(worst_case(deltas), [1.0, 3.0, INF, np.nan])
+
+
+def test_joint_accuracy_needs_one_adversarial_within_all_thresholds():
+    distances = {
+        # sample 0: each attack breaks another norm; 1: one attack is within all; 2: a clean
+        # mistake; 3: nothing found; 4: no result at all.
+        Norm.L0: [[5, 12, 0, INF, np.nan], [99, 99, 0, INF, np.nan]],
+        Norm.L2: [[9, 1.5, 0, INF, np.nan], [1, 9, 0, INF, np.nan]],
+        Norm.LINF: [[0.9, 0.3, 0, INF, np.nan], [0.1, 0.9, 0, INF, np.nan]],
+        Norm.L1: [[99, 99, 0, INF, np.nan], [99, 99, 0, INF, np.nan]],
+    }
+    limits = {Norm.L0: 12, Norm.L1: None, Norm.L2: 1.5, Norm.LINF: 0.3}
+    np.testing.assert_array_equal(jointly_robust(distances, limits), [1, 0, 0, 1, np.nan])
+    strict = {**limits, Norm.L1: 3.0}
+    np.testing.assert_array_equal(jointly_robust(distances, strict), [1, 1, 0, 1, np.nan])
+
+
+def test_clean_accuracy():
+    assert clean_accuracy([1, 2, 3, 3], [1, 2, 3, 4]) == 0.75
+
+
+def test_interval_of_a_mean_has_the_normal_width():
+    # The mean of n draws has standard error s / sqrt(n); 1.96 of them to either side.
+    values = np.random.default_rng(1).normal(size=2000)
+    low, high = interval(lambda delta: delta.mean(axis=-1), values, resamples=4000)
+    error = values.std() / math.sqrt(len(values))
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
+
+
+def test_interval_with_infinities_has_ends_that_are_not_nan():
+    half = [1.0] * 50 + [INF] * 50
+    assert interval(median, half) == (1.0, INF)
+    assert interval(median, [INF] * 9) == (INF, INF)
+
+
+def test_interval_is_seeded_and_does_not_depend_on_the_block_size(monkeypatch):
+    values = np.random.default_rng(2).exponential(size=100)
+    whole = interval(median, values, seed=3)
+    assert interval(median, values, seed=3) == whole
+    assert interval(median, values, seed=4) != whole
+    monkeypatch.setattr("robustlvq.metrics.bootstrap.BLOCK", 700)
+    assert interval(median, values, seed=3) == whole

@@ -1,0 +1,86 @@
+import pytest
+
+from robustlvq.api import ConfigError, Norm, UnknownNameError, as_mapping, config_from
+from robustlvq.run.config import BenchConfig, read_config
+
+
+def write(tmp_path, text):
+    path = tmp_path / "bench.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_defaults_are_those_of_the_paper():
+    limits = BenchConfig().limits
+    assert limits == {Norm.L0: 12.0, Norm.L1: None, Norm.L2: 1.5, Norm.LINF: 0.3}
+    assert config_from(BenchConfig, as_mapping(BenchConfig())) == BenchConfig()
+
+
+def test_thresholds_are_changed_one_by_one():
+    config = BenchConfig(thresholds={"l2": 2.0, "linf": float("inf"), "l1": 5.0})
+    assert config.limits == {Norm.L0: 12.0, Norm.L1: 5.0, Norm.L2: 2.0, Norm.LINF: None}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("samples", 0, "not in"),
+        ("samples", "some", "not a number or 'all'"),
+        ("samples", 2.5, "samples = 2.5"),
+        ("seed", -1, "not in"),
+        ("batch_size", -1, "not in"),
+        ("workers", -1, "not in"),
+        ("thresholds", {"l2": -1}, "threshold of l2"),
+        ("thresholds", 3, "thresholds"),
+        ("attack_options", {"fgm": 3}, "attack_options"),
+    ],
+)
+def test_bad_values(key, value, message):
+    with pytest.raises(ConfigError, match=message):
+        config_from(BenchConfig, {key: value}, "bench")
+
+
+def test_an_unknown_norm():
+    with pytest.raises(UnknownNameError, match="did you mean 'l2'"):
+        BenchConfig(thresholds={"L2": 1})
+
+
+def test_a_file_and_what_stands_above_it(tmp_path):
+    path = write(
+        tmp_path,
+        "models: [glvq, gm*]\nattacks: bim, fgsm\nsamples: all\n"
+        "thresholds: {l2: 2}\nattack_options:\n  bim: {iterations: 5}\n",
+    )
+    config = read_config(path, {"samples": "30"})
+    assert config.models == ("glvq", "gm*")
+    assert config.attacks == ("bim", "fgsm")
+    assert config.samples == 30
+    assert config.limits[Norm.L2] == 2
+    assert config.attack_options == {"bim": {"iterations": 5}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("models: [a]\n\nsampels: 3\n", "line 3: unknown key of bench 'sampels'; did you mean"),
+        ("seed: 1\nsamples: 2.5\n", "line 2: bench: samples = 2.5"),
+        ("seed: 1\nseed: 2\n", "line 2: 'seed' is given twice"),
+        ("models: [a\n", "line 2: not valid YAML"),
+        ("- a\n- b\n", "must hold keys and values"),
+        ("seed: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
+    ],
+)
+def test_a_bad_file_is_answered_with_the_line(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_config(write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+    assert "bench.yaml" in str(caught.value)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_config(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not a text file"):
+        read_config(tmp_path / "binary.yaml")
+    assert read_config(write(tmp_path, "")) == BenchConfig()

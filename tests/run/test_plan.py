@@ -1,0 +1,104 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robustlvq.api import ConfigError, UnknownNameError, UsageError
+from robustlvq.run.plan import (
+    cut,
+    model_keys,
+    plan_attacks,
+    resolve_attacks,
+    resolve_models,
+    split_names,
+)
+
+
+def test_names_with_commas_blanks_and_repetitions():
+    assert split_names([" a,b ", "b", ",c,"]) == ("a", "b", "c")
+    assert split_names("a, b") == ("a", "b")
+
+
+def test_models(registry):
+    models = registry.models
+    assert resolve_models(["half", "h*", "half"], models) == ("half",)
+    assert "untrained" not in resolve_models(["all"], models)
+    assert "untrained" in resolve_models(["*"], models)
+    assert resolve_models(["w.safetensors", "half=x/w.safetensors"], models) == (
+        "w.safetensors",
+        "half=x/w.safetensors",
+    )
+
+
+@pytest.mark.parametrize("name", ["hafl", "hafl*", "hafl=w.safetensors"])
+def test_an_unknown_model(registry, name):
+    with pytest.raises(UnknownNameError, match="half"):
+        resolve_models([name], registry.models)
+
+
+def test_nothing_is_named(registry):
+    with pytest.raises(UsageError, match="at least one model"):
+        resolve_models([], registry.models)
+    with pytest.raises(UsageError, match="at least one attack"):
+        resolve_attacks([], registry)
+
+
+def test_names_of_files_are_short_where_that_is_unambiguous():
+    assert model_keys(["half", "a/w.safetensors", "half=b/v.safetensors"]) == {
+        "half": "half",
+        "a/w.safetensors": "w.safetensors",
+        "half=b/v.safetensors": "half=v.safetensors",
+    }
+    assert set(model_keys(["a/w.safetensors", "b/w.safetensors"]).values()) == {
+        "a/w.safetensors",
+        "b/w.safetensors",
+    }
+
+
+def test_attacks_come_by_norm_and_then_by_their_own_order(registry):
+    every = resolve_attacks(["all"], registry)
+    assert every == ("step-l2", "noise", "step-linf", "step-l0")
+    assert resolve_attacks(["step"], registry) == ("step-l2", "step-linf", "step-l0")
+    assert resolve_attacks(["step-l1", "step", "noise"], registry)[-1] == "step-l1"
+    assert resolve_attacks(["*-l1"], registry) == ("step-l1",)
+    assert set(every) < set(resolve_attacks(["*"], registry))
+
+
+@pytest.mark.parametrize(("name", "guess"), [("nose", "noise"), ("stepp", "step")])
+def test_an_unknown_attack(registry, name, guess):
+    with pytest.raises(UnknownNameError, match=f"did you mean '{guess}'"):
+        resolve_attacks([name], registry)
+
+
+def test_options_reach_the_attack_and_its_family(registry):
+    plans = plan_attacks(["step", "noise"], "paper", {"step": {"beyond": "0.1"}}, registry)
+    configs = {plan.name: plan.config for plan in plans}
+    assert configs["step-l2"].beyond == configs["step-linf"].beyond == 0.1
+
+
+def test_wrong_options(registry):
+    with pytest.raises(UnknownNameError, match="key of attack 'step-l2' 'beyonds'"):
+        plan_attacks(["step-l2"], "paper", {"step-l2": {"beyonds": 1}}, registry)
+    with pytest.raises(ConfigError, match="beyond = 'far'"):
+        plan_attacks(["step-l2"], "paper", {"step-l2": {"beyond": "far"}}, registry)
+    with pytest.raises(UsageError, match="not among the attacks"):
+        plan_attacks(["noise"], "paper", {"step-l2": {"beyond": 1}}, registry)
+    with pytest.raises(UnknownNameError, match="profile 'papper'; did you mean 'paper'"):
+        plan_attacks(["noise"], "papper", {}, registry)
+
+
+@given(st.integers(1, 300), st.integers(1, 70), st.integers(1, 3), st.integers(1, 3))
+def test_shards_cover_every_cell_once(samples, batch, models, attacks):
+    names, others = [f"m{i}" for i in range(models)], [f"a{i}" for i in range(attacks)]
+    shards = cut(names, others, samples, batch)
+    sizes = {len(shard) for shard in shards}
+    assert max(sizes) <= batch
+    assert max(sizes) - min(sizes) <= 1
+    for model in names:
+        for attack in others:
+            covered = [
+                sample
+                for shard in shards
+                if (shard.model, shard.attack) == (model, attack)
+                for sample in range(shard.start, shard.stop)
+            ]
+            assert covered == list(range(samples))

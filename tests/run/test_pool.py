@@ -1,0 +1,132 @@
+"""Worker processes are tried in fresh interpreters: what this one has done decides nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+START = """
+import os, sys, time
+import numpy as np
+import torch
+from robustlvq.api import Dataset, AttackSpec, Cancelled, Norm
+from robustlvq.benchmark import bench
+from robustlvq.core.registry import Entry, Plugin, Registry, Table
+from robustlvq.run.pool import open_pool
+from tests import tiny
+
+def registry(attack):
+    own = Plugin("own", "own", "own")
+    specs = [AttackSpec("own", "x", factory=attack), *tiny.robustlvq_attacks()]
+    attacks = {spec.name: Entry(spec, own) for spec in specs}
+    models = {spec.name: Entry(spec, own) for spec in tiny.robustlvq_models()}
+    empty = Table("x", {})
+    return Registry(Table("model", models), Table("attack", attacks), empty, empty, empty)
+
+x = np.random.default_rng(0).uniform(size=(8, 4)).astype(np.float32)
+data = Dataset("d", x, (x[:, 0] > 0.5).astype(np.int64))
+cpu = torch.device("cpu")
+
+def pids():
+    with open_pool(lambda n, stop: (os.getpid(), torch.get_num_threads()), 2, cpu) as pool:
+        return {future.result() for future in [pool.submit(n) for n in range(4)]}
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are used on Linux")
+
+
+def python(code, **options):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", START + code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **options,
+    )
+
+
+def test_work_is_done_in_other_processes_with_one_thread_each():
+    done = python(
+        "found = pids(); assert {n for _, n in found} == {1}, found\n"
+        "assert os.getpid() not in {pid for pid, _ in found}"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_after_training_in_this_process_threads_do_the_work():
+    done = python(
+        "torch.ones(3, requires_grad=True).sum().backward(); x = torch.ones(3, 3)\n"
+        "found = pids(); assert {n for _, n in found} == {1}, found\n"
+        "r = bench('half', 'noise', data, 'all', registry=registry(tiny.Step), workers=2)\n"
+        "assert not r.failures"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_processes_threads_and_one_worker_agree():
+    done = python(
+        "def run(**o): return bench('half', 'noise,step', data, 'all', batch_size=2,\n"
+        "    registry=registry(tiny.Step), **o).distances\n"
+        "one, two = run(workers=1), run(workers=2)\n"
+        "for key in one: np.testing.assert_array_equal(one[key], two[key])"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_that_dies_is_a_failure_and_not_the_end():
+    done = python(
+        "class Dies(tiny.Nothing):\n"
+        "    def search(self, oracle): os._exit(3)\n"
+        "r = bench('half', 'step-l2,own', data, 'all', registry=registry(Dies), workers=2)\n"
+        "assert 'a worker process died' in str(r.failures[-1]), r.failures\n"
+        "assert r.record.status == 'complete'"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_worker_outlives_an_interrupted_run(how, home):
+    code = (
+        "class Endless(tiny.Nothing):\n"
+        "    def __init__(self): pass\n"
+        "    def search(self, oracle):\n"
+        "        os.write(1, f'{os.getpid()}\\n'.encode())\n"
+        "        while True: oracle.scores(oracle.x)\n"
+        "reg = registry(lambda config: Endless())\n"
+        "try: bench('half', 'own', data, 'all', batch_size=4, registry=reg, workers=2)\n"
+        "except Cancelled as error: print(error); sys.exit(error.exit_code)"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", START + code],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        workers = [int(run.stdout.readline()) for _ in range(2)]
+        assert run.pid not in workers
+        if how == signal.SIGINT:
+            os.killpg(run.pid, how)  # as a terminal does it
+            out, _ = run.communicate(timeout=60)
+            assert run.returncode == 130
+            assert "what was finished is saved: robustlvq show" in out
+    finally:
+        run.kill()
+        run.wait(60)
+        run.stdout.close()
+    deadline = time.monotonic() + 20
+    while any(_alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not any(_alive(pid) for pid in workers)
+
+
+def _alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
