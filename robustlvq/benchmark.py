@@ -196,7 +196,15 @@ def _bar(show: bool) -> Iterator[Watch | None]:
     bars: list[Any] = []
 
     def watch(total: int) -> Any:
-        bar = tqdm(total=total, unit="sample", dynamic_ncols=True, smoothing=0.05, leave=False)
+        # disable=None: no bar where stderr is not a terminal.
+        bar = tqdm(
+            total=total,
+            unit="sample",
+            dynamic_ncols=True,
+            smoothing=0.05,
+            leave=False,
+            disable=None,
+        )
         bars.append(bar)
 
         def step(samples: int, what: str) -> None:

@@ -81,7 +81,7 @@ def train(
     from robustlvq.run.models import choose_device
     from robustlvq.training import train_model
 
-    with tqdm(unit="epoch", desc=name, dynamic_ncols=True, file=sys.stderr) as bar:
+    with tqdm(unit="epoch", desc=name, dynamic_ncols=True, file=sys.stderr, disable=None) as bar:
 
         def on_epoch(report: EpochReport) -> None:
             bar.total = report.epochs
