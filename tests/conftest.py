@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -14,18 +13,6 @@ import numpy as np
 import pytest
 
 from robustlvq.core.registry import Registry
-
-SHARED = Path(
-    os.environ.get("ROBUSTLVQ_SHARED", Path(__file__).resolve().parents[1] / ".." / "shared")
-)
-
-
-@pytest.fixture
-def shared() -> Path:
-    """Reference material that is not part of the project."""
-    if not SHARED.is_dir():
-        pytest.skip("needs the reference material; set ROBUSTLVQ_SHARED")
-    return SHARED
 
 
 @pytest.fixture(autouse=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import os
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +16,7 @@ from robustlvq_lvq.gmlvq import GMLVQ
 from robustlvq_lvq.gtlvq import GTLVQ
 from robustlvq_nn.cnn import CNN
 from robustlvq_nn.config import CNNConfig
+from tests.reference import shared
 
 
 class Golden(NamedTuple):
@@ -27,15 +26,6 @@ class Golden(NamedTuple):
     label: torch.Tensor
     delta: torch.Tensor
     flag: torch.Tensor
-
-
-def shared() -> Path:
-    """The folder of reference material; skips the test where there is none."""
-    default = Path(__file__).resolve().parents[1] / "../shared"
-    folder = Path(os.environ.get("ROBUSTLVQ_SHARED", default))
-    if not (folder / "published").is_dir():
-        pytest.skip("needs the published models; set ROBUSTLVQ_SHARED to their folder")
-    return folder
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 from robustlvq.core.registry import Registry
 from robustlvq.data import mnist, open_dataset
 from robustlvq.errors import DataError, UnknownNameError, UsageError
-from tests.published import shared
+from tests.reference import shared
 
 REGISTRY = Registry.discover()
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.published import mnist_test, published, shared
+from tests.published import mnist_test, published
+from tests.reference import shared
 
 
 @pytest.mark.parametrize("name", ["glvq", "glvq_large", "gmlvq", "gmlvq_large", "gtlvq"])

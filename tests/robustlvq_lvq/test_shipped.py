@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from robustlvq.api import evaluate
 from robustlvq.core.loading import open_model
 from robustlvq.core.registry import Registry
 from robustlvq.core.weights import read_weights
+from tests.reference import shared
 
 SHIPPED = {"glvq": 0.830, "gmlvq": 0.880, "gtlvq": 0.945}
 
@@ -20,16 +20,6 @@ def path(name: str) -> Path:
     found = Registry.discover().models[name].shipped_weights()
     assert found is not None, f"the weights of {name} are missing"
     return found
-
-
-def mnist_folder() -> Path | None:
-    chosen = os.environ.get("ROBUSTLVQ_DATA")
-    shared = os.environ.get("ROBUSTLVQ_SHARED")
-    default = Path(shared) if shared else Path(__file__).resolve().parents[2] / ".." / "shared"
-    for folder in ([Path(chosen)] if chosen else []) + [default / "data"]:
-        if list(folder.glob("**/t10k-images-idx3-ubyte*")):
-            return folder
-    return None
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -53,10 +43,7 @@ def test_they_are_small() -> None:
 def test_accuracy_on_the_mnist_test_split(name: str) -> None:
     from robustlvq.data.mnist import open_mnist
 
-    folder = mnist_folder()
-    if folder is None:
-        pytest.skip("needs MNIST; set ROBUSTLVQ_DATA to its folder")
-    test = open_mnist("test", folder)
+    test = open_mnist("test", shared() / "data")
     opened = open_model(name, Registry.discover())
     assert opened.weights == "shipped"
     scores = evaluate(opened.module, torch.from_numpy(test.x), tile=500)

@@ -10,7 +10,8 @@ from robustlvq.api import ConfigError, DataError, ModelError, Trainable
 from robustlvq_nn.cnn import CNN
 from robustlvq_nn.config import CNNConfig, MadryConfig
 from robustlvq_nn.madry import Madry
-from tests.published import mnist_test, published, shared
+from tests.published import mnist_test, published
+from tests.reference import shared
 
 
 def parameters(module: torch.nn.Module) -> int:
