@@ -33,19 +33,33 @@ class Target:
     Attributes:
         module: Maps (N, \\*shape) to scores (N, C).
         exact: The same model in float64, which verifies adversarials; None where the model
-            cannot be converted.
+            does not work in float64. Then native precision alone verifies.
     """
 
     module: torch.nn.Module
     exact: torch.nn.Module | None
 
     @classmethod
-    def of(cls, module: torch.nn.Module, device: torch.device | str = "cpu") -> Target:
-        """Prepare ``module``: eval mode, parameters frozen, moved to ``device``."""
+    def of(
+        cls,
+        module: torch.nn.Module,
+        device: torch.device | str = "cpu",
+        example: torch.Tensor | None = None,
+    ) -> Target:
+        """Prepare ``module``: eval mode, parameters frozen, moved to ``device``.
+
+        Args:
+            module: Changed in place.
+            device: Where to attack it.
+            example: Inputs (N, \\*shape) to try the float64 twin on; without them it is
+                taken to work if it can be made.
+        """
         module = module.to(device).eval().requires_grad_(False)
         try:
             exact = copy.deepcopy(module).double()
-        except Exception:  # a foreign module may not be copyable; then float32 alone verifies
+            if example is not None:
+                evaluate(exact, example.to(device).double())
+        except Exception:  # whatever a foreign module raises, it cannot be used in float64
             return cls(module, None)
         return cls(module, exact)
 
@@ -53,10 +67,7 @@ class Target:
         """Whether native precision *and* float64 both predict another class than ``y`` (N,)."""
         wrong = evaluate(self.module, points).argmax(1) != y
         if self.exact is not None and bool(wrong.any()):
-            try:
-                wrong &= evaluate(self.exact, points.double()).argmax(1) != y
-            except RuntimeError:  # a module that casts inside mixes dtypes; see `of`
-                return wrong
+            wrong &= evaluate(self.exact, points.double()).argmax(1) != y
         return wrong
 
 
@@ -134,39 +145,46 @@ def attack_samples(
     clean = _clean_prediction(target, x)
     kept = (clean == y).nonzero().squeeze(1)
 
-    def search(rows: torch.Tensor) -> Oracle:
+    def searched(rows: torch.Tensor) -> _Search:
         # Cut on the host once per search, never inside one.
         chosen = [seeds[row] for row in rows.tolist()]
         oracle = Oracle(
             target.module, x[rows], y[rows], norm, bounds=bounds, seeds=chosen, stop=stop
         )
-        try:
-            _check_claim(attack.search(oracle), oracle)
-        except RobustLVQError as error:
-            error.oracle = oracle  # type: ignore[attr-defined]
-            raise
-        except Exception as error:
-            error.oracle = oracle  # type: ignore[attr-defined]
-            raise
-        return oracle
+        return _Search(rows, oracle, _search(_fresh(attack), oracle))
 
-    failures: list[Failure] = []
-    found: list[tuple[torch.Tensor, Oracle]] = []
+    searches = [searched(kept)] if len(kept) else []
+    if len(kept) > 1 and searches[0].error is not None:
+        searches = [searched(row) for row in torch.split(kept, 1)]
+    return _collect(target, x, y, clean, searches, ids)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What is left of one call of an attack's search."""
+
+    rows: torch.Tensor
+    oracle: Oracle
+    error: Exception | None
+
+
+def _fresh(attack: Attack) -> Attack:
+    """A copy for one search, since a search that raised may have left something behind."""
     try:
-        if len(kept):
-            found.append((kept, search(kept)))
+        return copy.deepcopy(attack)
+    except Exception:  # whatever a foreign attack holds, it is then used as it is
+        return attack
+
+
+def _search(attack: Attack, oracle: Oracle) -> Exception | None:
+    """Run a search; returns what it raised."""
+    try:
+        _check_claim(attack.search(oracle), oracle)
     except Cancelled:
         raise
-    except Exception:
-        for row in torch.split(kept, 1):
-            try:
-                found.append((row, search(row)))
-            except Cancelled:
-                raise
-            except Exception as error:
-                failures.append(_failure(ids[int(row)], error))
-                found.append((row, error.oracle))  # type: ignore[attr-defined]
-    return _collect(target, x, y, clean, found, failures, ids)
+    except Exception as error:
+        return error
+    return None
 
 
 def _clean_prediction(target: Target, x: torch.Tensor) -> torch.Tensor:
@@ -212,28 +230,36 @@ def _collect(
     x: torch.Tensor,
     y: torch.Tensor,
     clean: torch.Tensor,
-    found: list[tuple[torch.Tensor, Oracle]],
-    failures: list[Failure],
+    searches: Sequence[_Search],
     ids: Sequence[int],
 ) -> Outcome:
+    """Verify what the oracles kept, and measure it."""
     points, predicted = x.clone(), clean.clone()
     reported = clean != y
-    counts = torch.ones_like(y), torch.zeros_like(y), torch.zeros_like(y)
-    for rows, oracle in found:
-        points[rows] = oracle.best
-        for total, own in zip(
-            counts, (oracle.forward, oracle.backward, oracle.zero_gradients), strict=True
+    forward, backward, zero = torch.ones_like(y), torch.zeros_like(y), torch.zeros_like(y)
+    failures: dict[int, Failure] = {}
+    for search in searches:
+        rows, oracle = search.rows, search.oracle
+        if search.error is not None:
+            failures |= {row: _failure(ids[row], search.error) for row in rows.tolist()}
+        forward[rows] += oracle.forward
+        backward[rows] += oracle.backward
+        zero[rows] += oracle.zero_gradients
+        lost = torch.arange(len(rows), device=rows.device)
+        for kept, distance in (
+            (oracle.best, oracle.best_distance),
+            (oracle.second, oracle.second_distance),
         ):
-            total[rows] += own
-        hit = rows[oracle.best_distance.isfinite()]
-        verified = _verify(target, x, y, points, hit, Bounds(*oracle.bounds))
-        reported[verified] = True
-        lost = hit[~torch.isin(hit, verified)]
-        points[lost] = x[lost]
-        for row in lost.tolist():
-            failures.append(
-                Failure(ids[row], "the adversarial was not misclassified on a fresh prediction")
-            )
+            lost = lost[distance[lost].isfinite()]
+            wrong, repaired, errors = _verified(target, oracle, kept, lost)
+            points[rows[lost[wrong]]] = repaired[wrong]
+            reported[rows[lost[wrong]]] = True
+            for row, error in errors:
+                failures.setdefault(int(rows[row]), _failure(ids[int(rows[row])], error))
+            lost = lost[~wrong]
+        for row in rows[lost].tolist():
+            unconfirmed = "the adversarial was not misclassified on a fresh prediction"
+            failures.setdefault(row, Failure(ids[row], unconfirmed))
     attacked = reported & (clean == y)
     if bool(attacked.any()):
         predicted[attacked] = evaluate(target.module, points[attacked]).argmax(1)
@@ -247,35 +273,54 @@ def _collect(
         adversarials=points.cpu(),
         clean=clean.cpu(),
         predicted=predicted.cpu(),
-        forward=counts[0].cpu(),
-        backward=counts[1].cpu(),
-        zero_gradients=counts[2].cpu(),
-        failures=tuple(sorted(failures, key=lambda f: -1 if f.sample is None else f.sample)),
+        forward=forward.cpu(),
+        backward=backward.cpu(),
+        zero_gradients=zero.cpu(),
+        failures=tuple(failure for _, failure in sorted(failures.items())),
     )
 
 
+def _verified(
+    target: Target, oracle: Oracle, kept: torch.Tensor, rows: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, Exception]]]:
+    """Verify the kept points of some rows of an oracle; a model that raises fails one row.
+
+    Returns:
+        Which of them are misclassified (R,), the points (R, \\*shape) as they are then, and
+        what the model raised, by row of the oracle.
+    """
+    try:
+        wrong, points = _verify(target, oracle, kept[rows], rows)
+        return wrong, points, []
+    except Exception as error:
+        if len(rows) == 1:
+            nothing = torch.zeros(1, dtype=torch.bool, device=rows.device)
+            return nothing, kept[rows], [(int(rows), error)]
+    parts = [_verified(target, oracle, kept, row) for row in torch.split(rows, 1)]
+    wrong = torch.cat([part[0] for part in parts])
+    points = torch.cat([part[1] for part in parts])
+    return wrong, points, [found for part in parts for found in part[2]]
+
+
 def _verify(
-    target: Target,
-    x: torch.Tensor,
-    y: torch.Tensor,
-    points: torch.Tensor,
-    rows: torch.Tensor,
-    bounds: Bounds,
-) -> torch.Tensor:
-    """The rows whose point is misclassified, after lengthening it in place where needed.
+    target: Target, oracle: Oracle, points: torch.Tensor, rows: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which points are misclassified, after lengthening those that are not.
 
     A search that stops on the decision boundary leaves points that float32 and float64
     classify differently; such a point is moved away from the clean input by at most 0.1 %.
     """
-    wrong = target.is_misclassified(points[rows], y[rows])
-    verified, open_rows = [rows[wrong]], rows[~wrong]
-    original = points[open_rows] - x[open_rows]
+    x, y = oracle.x[rows], oracle.y[rows]
+    points = points.clone()
+    wrong = target.is_misclassified(points, y)
     for nudge in NUDGES:
+        open_rows = (~wrong).nonzero().squeeze(1)
         if not len(open_rows):
             break
-        moved = (x[open_rows] + (1 + nudge) * original).clamp(bounds.lower, bounds.upper)
-        wrong = target.is_misclassified(moved, y[open_rows])
-        points[open_rows[wrong]] = moved[wrong]
-        verified.append(open_rows[wrong])
-        open_rows, original = open_rows[~wrong], original[~wrong]
-    return torch.cat(verified)
+        start = x[open_rows]
+        moved = start + (1 + nudge) * (points[open_rows] - start)
+        moved = moved.clamp(oracle.bounds.lower, oracle.bounds.upper)
+        hit = target.is_misclassified(moved, y[open_rows])
+        points[open_rows[hit]] = moved[hit]
+        wrong[open_rows[hit]] = True
+    return wrong, points

@@ -33,6 +33,10 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 TILE_CPU = 32
 TILE_GPU = 1024
 
+VANISHED = 1e-8
+"""Root mean square below which a gradient counts as vanished: the guard that Foolbox 1.8 adds
+to it before it divides. An attack that normalises such a gradient finds nothing."""
+
 
 def cross_entropy(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Softmax cross-entropy per row, in the dtype of the scores."""
@@ -44,36 +48,45 @@ def tile_rows(device: torch.device) -> int:
     return TILE_CPU if device.type == "cpu" else TILE_GPU
 
 
-def tiles(points: torch.Tensor, tile: int) -> list[torch.Tensor]:
-    """``points`` cut into tensors of exactly ``tile`` rows, the last padded by its first row."""
+def tiles(points: torch.Tensor, tile: int, *, pad: bool = True) -> list[torch.Tensor]:
+    """``points`` cut into tensors of ``tile`` rows, the last padded by its first row."""
     cut = list(torch.split(points, tile)) if len(points) else []
-    missing = tile - len(cut[-1]) if cut else 0
+    missing = tile - len(cut[-1]) if cut and pad else 0
     if missing:
         cut[-1] = torch.cat([cut[-1], cut[-1][:1].expand(missing, *points.shape[1:])])
     return cut
 
 
-def evaluate(model: torch.nn.Module, points: torch.Tensor, tile: int | None = None) -> torch.Tensor:
+def evaluate(
+    model: torch.nn.Module, points: torch.Tensor, tile: int | None = None, *, pad: bool = True
+) -> torch.Tensor:
     """The class scores of ``points``, without gradient.
 
     Args:
         model: Maps (N, \\*shape) to scores (N, C).
         points: (R, \\*shape), in the model's dtype.
         tile: Rows per call; by default what suits the device.
+        pad: Pad the last call to ``tile`` rows, so that no row depends on how many there are.
 
     Returns:
         Scores (R, C).
 
     Raises:
-        ModelError: The scores are not a finite (R, C) matrix; ``-inf`` and ``inf`` are.
+        ModelError: The scores are not an (R, C) matrix of numbers; ``-inf`` and ``inf`` are
+            numbers, nan is not.
     """
-    tile = tile or tile_rows(points.device)
+    cut = tiles(points, tile or tile_rows(points.device), pad=pad)
     with torch.no_grad():
-        parts = [check_scores(model(part), tile) for part in tiles(points, tile)]
-    scores = torch.cat(parts)[: len(points)] if parts else points.new_empty((0, 1))
+        parts = [check_scores(model(part), len(part)) for part in cut]
+    scores = torch.cat(parts)[: len(points)] if parts else points.new_empty((0, 2))
+    check_numbers(scores)
+    return scores
+
+
+def check_numbers(scores: torch.Tensor) -> None:
+    """Raise :class:`ModelError` if a score is nan, which no prediction can be made from."""
     if bool(scores.isnan().any()):
         raise ModelError("the model returned scores that are not a number (nan)")
-    return scores
 
 
 def check_scores(scores: object, rows: int) -> torch.Tensor:
@@ -106,8 +119,8 @@ class Oracle:
         best: The closest adversarial so far (N, \\*shape); the clean input where none is known.
         best_distance: Its distance (N,), float64; inf where none is known.
         forward, backward: Queries so far per sample (N,), int64.
-        zero_gradients: Loss gradients per sample that were zero or denormal in every
-            feature (N,), int64.
+        zero_gradients: Gradients per sample whose root mean square over the features was
+            below 1e-8 (N,), int64: too small to give a direction in float32.
     """
 
     def __init__(
@@ -125,6 +138,9 @@ class Oracle:
         self.x, self.y, self.norm, self.bounds = x, y, norm, bounds
         self.best = x.clone()
         self.best_distance = x.new_full((len(x),), float("inf"), dtype=torch.float64)
+        # What the best replaced, for the case that the best is not confirmed in the end.
+        self.second = x.clone()
+        self.second_distance = self.best_distance.clone()
         self.forward = torch.zeros_like(y)
         self.backward = torch.zeros_like(y)
         self.zero_gradients = torch.zeros_like(y)
@@ -132,6 +148,7 @@ class Oracle:
         self._seeds = list(range(len(x))) if seeds is None else list(seeds)
         self._generators: dict[int, torch.Generator] = {}
         self._tile = tile or tile_rows(x.device)
+        self._pad = True
         self._stop = stop
 
     def __len__(self) -> int:
@@ -160,8 +177,11 @@ class Oracle:
         alone.x, alone.y = self.x[part], self.y[part]
         # Views: everything that is recorded is written in place.
         alone.best, alone.best_distance = self.best[part], self.best_distance[part]
+        alone.second, alone.second_distance = self.second[part], self.second_distance[part]
         alone.forward, alone.backward = self.forward[part], self.backward[part]
         alone.zero_gradients = self.zero_gradients[part]
+        # Nobody else is in its batch, so nothing needs to be padded away.
+        alone._pad = False
         alone._seeds, alone._generators = [self._seeds[row]], {0: self.generator(row)}
         return alone
 
@@ -179,7 +199,7 @@ class Oracle:
             Scores (R, C).
         """
         points, rows = self._prepare(points, rows)
-        scores = evaluate(self._model, points, self._tile)
+        scores = evaluate(self._model, points, self._tile, pad=self._pad)
         self._record(points, rows, scores)
         return scores
 
@@ -200,11 +220,10 @@ class Oracle:
         points, rows = self._prepare(points, rows)
         labels = self.y[rows]
         scores_parts, gradient_parts = [], []
-        padded_labels = tiles(labels, self._tile)
-        for part, part_labels in zip(tiles(points, self._tile), padded_labels, strict=True):
+        for part, part_labels in zip(self._tiles(points), self._tiles(labels), strict=True):
             leaf = part.detach().requires_grad_(True)
             with torch.enable_grad():
-                scores = check_scores(self._model(leaf), self._tile)
+                scores = check_scores(self._model(leaf), len(leaf))
                 total = loss(scores, part_labels).sum()
             gradient_parts.append(_grad(total, leaf))
             scores_parts.append(scores.detach())
@@ -229,19 +248,20 @@ class Oracle:
         """
         points, rows = self._prepare(points, rows)
         scores_parts, jacobian_parts = [], []
-        for part in tiles(points, self._tile):
+        for part in self._tiles(points):
             leaf = part.detach().requires_grad_(True)
             with torch.enable_grad():
-                scores = check_scores(self._model(leaf), self._tile)
+                scores = check_scores(self._model(leaf), len(leaf))
                 columns = [
                     _grad(column.sum(), leaf, retain_graph=True) for column in scores.unbind(1)
                 ]
             jacobian_parts.append(torch.stack(columns, 1))
             scores_parts.append(scores.detach())
         scores = torch.cat(scores_parts)[: len(points)]
+        gradients = torch.cat(jacobian_parts)[: len(points)]
         self._record(points, rows, scores)
-        self.backward.index_add_(0, rows, torch.full_like(rows, scores.shape[1]))
-        return scores, torch.cat(jacobian_parts)[: len(points)]
+        self._count_backward(rows, gradients, scores.shape[1])
+        return scores, gradients
 
     def differentiable_scores(
         self, points: torch.Tensor, rows: torch.Tensor | None = None
@@ -258,7 +278,7 @@ class Oracle:
             watched.register_hook(  # type: ignore[no-untyped-call]
                 lambda gradient: self._count_backward(rows, gradient)
             )
-        parts = [check_scores(self._model(part), self._tile) for part in tiles(watched, self._tile)]
+        parts = [check_scores(self._model(part), len(part)) for part in self._tiles(watched)]
         scores = torch.cat(parts)[: len(points)]
         self._record(watched.detach(), rows, scores.detach())
         return scores
@@ -290,14 +310,10 @@ class Oracle:
             part.normal_(generator=self.generator(row))
         return out
 
-    def permutations(self, rows: Sequence[int], n: int) -> torch.Tensor:
-        """A random order of 0 .. n-1 for each row (len(rows), n), int64."""
-        orders = [
-            torch.randperm(n, generator=self.generator(row), device=self.device) for row in rows
-        ]
-        return torch.stack(orders) if orders else torch.empty((0, n), dtype=torch.int64)
-
     # --- inside --------------------------------------------------------------------------
+
+    def _tiles(self, points: torch.Tensor) -> list[torch.Tensor]:
+        return tiles(points, self._tile, pad=self._pad)
 
     def _check_stop(self) -> None:
         if self._stop is not None and self._stop():
@@ -320,14 +336,15 @@ class Oracle:
         self._check_stop()
         return points.detach().to(self.x.dtype), rows
 
-    def _count_backward(self, rows: torch.Tensor, gradient: torch.Tensor) -> None:
-        self.backward.index_add_(0, rows, torch.ones_like(rows))
-        tiny = torch.finfo(gradient.dtype).tiny
-        vanished = gradient.detach().flatten(1).abs().amax(1) < tiny
-        self.zero_gradients.index_add_(0, rows, vanished.to(rows.dtype))
+    def _count_backward(self, rows: torch.Tensor, gradient: torch.Tensor, queries: int = 1) -> None:
+        self.backward.index_add_(0, rows, torch.full_like(rows, queries))
+        # In float64, because the squares of small float32 numbers underflow.
+        size = gradient.detach().flatten(1).double().square().mean(1).sqrt()
+        self.zero_gradients.index_add_(0, rows, (size < VANISHED).to(rows.dtype))
 
     def _record(self, points: torch.Tensor, rows: torch.Tensor, scores: torch.Tensor) -> None:
         """Count the queries and keep the closest adversarial of each sample."""
+        check_numbers(scores)
         self.forward.index_add_(0, rows, torch.ones_like(rows))
         hits = (scores.argmax(1) != self.y[rows]).nonzero().squeeze(1)
         if not len(hits):
@@ -340,6 +357,7 @@ class Oracle:
         if not len(closer):
             return
         points, rows, found = points[closer], rows[closer], found[closer]
+        self.second[rows], self.second_distance[rows] = self.best[rows], self.best_distance[rows]
         self.best_distance.scatter_reduce_(0, rows, found, "amin")
         # One sample may have several points in this call: the first of the closest is kept.
         tied = (found == self.best_distance[rows]).nonzero().squeeze(1)

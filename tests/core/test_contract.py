@@ -121,3 +121,98 @@ def test_seeds_differ_by_run_attack_and_sample_and_never_change():
     seeds = {sample_seed(s, a, i) for s in range(3) for a in ("fgm", "bim") for i in range(5)}
     assert len(seeds) == 30
     assert sample_seed(0, "boundary", 0) == 7713021721752383902
+
+
+def test_a_search_that_raises_starts_afresh_for_each_sample():
+    class Stateful(tiny.Step):
+        def __init__(self):
+            super().__init__(tiny.StepConfig())
+            self.calls = []
+
+        def search(self, oracle):
+            self.calls.append(len(oracle))
+            if len(self.calls) > 1 or len(oracle) > 1:
+                raise RuntimeError("used twice")
+            super().search(oracle)
+
+    outcome = run(Stateful())
+    assert outcome.failures == ()
+    assert outcome.distances[Norm.L2].tolist() == pytest.approx([0.401, 0.301, 0.201, 0], abs=1e-6)
+
+
+def test_what_was_found_before_a_late_failure_is_kept():
+    class Late(tiny.Step):
+        def search(self, oracle):
+            super().search(oracle)
+            raise RuntimeError("too late")
+
+    outcome = run(Late(tiny.StepConfig()))
+    assert [failure.sample for failure in outcome.failures] == [0, 1, 2]
+    assert outcome.distances[Norm.L2].tolist() == pytest.approx([0.401, 0.301, 0.201, 0], abs=1e-6)
+
+
+def test_an_exception_that_takes_no_attributes_is_a_failure_like_any_other():
+    class Slotted(Exception):
+        __slots__ = ()
+
+        def __setattr__(self, name, value):
+            raise AttributeError(name)
+
+    class Raises(tiny.Nothing):
+        def search(self, oracle):
+            raise Slotted("no")
+
+    outcome = run(Raises(None))
+    assert [failure.sample for failure in outcome.failures] == [0, 1, 2]
+
+
+class OnlyFloat32(Half):
+    def forward(self, x):
+        if x.dtype != torch.float32:
+            raise TypeError("float32 only")
+        return super().forward(x)
+
+
+def test_a_model_that_does_not_work_in_float64_is_verified_in_float32():
+    model = OnlyFloat32(HalfConfig())
+    assert Target.of(model, example=X).exact is None
+    outcome = attack_samples(Target.of(model, example=X), step(), Norm.L2, X, Y)
+    assert outcome.failures == ()
+    # Without an example nothing is known before; then each sample says so.
+    outcome = attack_samples(Target.of(model), step(), Norm.L2, X, Y)
+    assert {failure.message for failure in outcome.failures} == {"TypeError: float32 only"}
+    assert outcome.distances[Norm.L2].tolist() == [INF, INF, INF, 0]
+
+
+def test_float64_that_fails_for_one_sample_spares_the_others():
+    class Picky(Half):
+        def forward(self, x):
+            scores = super().forward(x)
+            if x.dtype == torch.float64:
+                scores[x[:, 1] > 0.9] = float("nan")
+            return scores
+
+    outcome = run(step(), Picky(HalfConfig()))
+    assert [failure.sample for failure in outcome.failures] == [1]
+    assert outcome.distances[Norm.L2].tolist() == pytest.approx([0.401, INF, 0.201, 0], abs=1e-6)
+
+
+def test_the_runner_up_is_reported_where_the_closest_is_not_confirmed():
+    class Flickers(Half):
+        """In float32 the region between 0.50 and 0.52 counts as class 1, in float64 it does not."""
+
+        def forward(self, x):
+            shift = 0.02 if x.dtype == torch.float64 else 0.0
+            margin = x.flatten(1)[:, 0] - 0.5 - shift
+            return torch.stack([-margin, margin], 1)
+
+    class Twice(tiny.Nothing):
+        def search(self, oracle):
+            for value in (0.6, 0.51):
+                points = oracle.x.clone()
+                points[:, 0] = value
+                oracle.scores(points)
+
+    outcome = attack_samples(Target.of(Flickers(HalfConfig())), Twice(None), Norm.L2, X[:1], Y[:1])
+    assert outcome.failures == ()
+    assert outcome.distances[Norm.L2].tolist() == pytest.approx([0.5], abs=1e-6)

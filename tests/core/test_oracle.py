@@ -100,7 +100,6 @@ def test_random_numbers_belong_to_the_sample():
     together, alone = oracle(n=3, seeds=[5, 6, 7]), oracle(seeds=[7])
     assert torch.equal(together.uniform([0, 2], 4)[1], alone.uniform([0], 4)[0])
     assert torch.equal(together.normal([2], 3), alone.normal([0], 3))
-    assert torch.equal(together.permutations([2], 9), alone.permutations([0], 9))
     assert not torch.equal(together.uniform([0], 4), together.uniform([1], 4))
 
 
@@ -133,3 +132,46 @@ def test_a_model_that_does_not_return_scores(answer, message):
 
     with pytest.raises(ModelError, match=message):
         evaluate(Odd(), torch.zeros(2, 4))
+
+
+def test_a_gradient_too_small_to_follow_counts_as_vanished() -> None:
+    class Faint(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            mean = x.flatten(1).mean(1) * self.scale
+            return torch.stack([mean, -mean], 1)
+
+    x, y = torch.rand(3, 1, 2, 2), torch.zeros(3, dtype=torch.int64)
+    for scale, vanished in ((1e-3, 0), (1e-9, 1), (0.0, 1)):
+        Faint.scale = scale
+        one = Oracle(Faint(), x, y, Norm.L2)
+        one.gradient(x)
+        assert one.zero_gradients.tolist() == [vanished] * 3
+        one.jacobian(x)
+        assert one.zero_gradients.tolist() == [2 * vanished] * 3
+        assert one.backward.tolist() == [3] * 3
+
+
+def test_scores_that_are_nan_are_refused_by_every_query() -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.flatten(1)[:, :2] * float("nan")
+
+    x, y = torch.rand(2, 1, 2, 2), torch.zeros(2, dtype=torch.int64)
+    one = Oracle(Broken(), x, y, Norm.L2)
+    for query in (one.scores, one.gradient, one.jacobian, one.differentiable_scores):
+        with pytest.raises(ModelError, match="nan"):
+            query(x)
+
+
+def test_what_the_best_replaced_is_kept() -> None:
+    class Half(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            margin = x.flatten(1)[:, 0] - 0.5
+            return torch.stack([-margin, margin], 1)
+
+    x, y = torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64)
+    one = Oracle(Half(), x, y, Norm.L2)
+    for value in (0.9, 0.7, 0.8, 0.6):
+        one.scores(torch.full((1, 1), value))
+    assert one.best_distance.item() == pytest.approx(0.6)
+    assert one.second_distance.item() == pytest.approx(0.7)
