@@ -104,9 +104,9 @@ def bench(
     """Attack every model with every attack on the same samples, and save the run.
 
     Args:
-        models: Names, globs, "all", weight files, or a mapping from a name of your choice to
-            your own ``torch.nn.Module`` that maps float32 (N, \\*shape) in [0, 1] to class
-            scores (N, classes).
+        models: Names, globs, "all", weight files, or a mapping from names of your choice to
+            a registered name, a weight file, or your own ``torch.nn.Module`` that maps
+            float32 (N, \\*shape) in [0, 1] to class scores (N, classes).
         attacks: Names, families ("bim"), globs, or "all".
         dataset: A registered name, the path of an ``.npz`` file, or a :class:`Dataset`.
         samples: How many samples, or "all".
@@ -156,7 +156,7 @@ def run_config(
     config: BenchConfig,
     registry: Registry,
     *,
-    modules: Mapping[str, torch.nn.Module] | None = None,
+    modules: Mapping[str, torch.nn.Module | str] | None = None,
     dataset: Dataset | None = None,
     output: Path | None = None,
     progress: bool = False,
@@ -178,9 +178,7 @@ def _split_models(
     models: str | Sequence[str] | Mapping[str, Any],
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     if isinstance(models, Mapping):
-        own = {str(name): value for name, value in models.items() if not isinstance(value, str)}
-        named = {str(name): value for name, value in models.items() if isinstance(value, str)}
-        return tuple(f"{name}={file}" for name, file in named.items()), own
+        return (), {str(name): value for name, value in models.items()}
     if isinstance(models, str):
         return split_names(models), {}
     if not isinstance(models, Sequence) or not all(isinstance(name, str) for name in models):

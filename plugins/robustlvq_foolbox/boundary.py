@@ -19,7 +19,7 @@ from robustlvq_foolbox.boundary_config import BoundaryConfig
 __all__ = ["Boundary"]
 
 DIRECTIONS_PER_QUERY = 5
-"""Directions of one walk that are queried together; the first success in order counts."""
+"""At most how many directions of one walk are queried together; the first success counts."""
 NOISE_IMAGES_PER_QUERY = 8
 EPSILONS_PER_QUERY = 25
 CONVERGED, STILL_CONVERGED = 1e-7, 2e-7
@@ -47,6 +47,11 @@ class _Walk:
     def checks_sphere(self) -> bool:
         """Whether this step also asks for the points on the sphere, which feeds the statistics."""
         return self.restarted or self.step % 10 == 0
+
+    @property
+    def next_directions(self) -> int:
+        """How many directions to query next: a block, or what is left of this step."""
+        return min(DIRECTIONS_PER_QUERY, self.config.max_directions - self.directions)
 
     def begin_step(self) -> None:
         """Go to the next step; a converged walk is restarted once, then confirmed 100 times."""
@@ -123,12 +128,16 @@ class _Walkers:
         started = self.oracle.best_distance.isfinite().nonzero().squeeze(1).tolist()
         walks = [_Walk(row, self.config) for row in started]
         while walks:
-            self._advance(walks)
+            # All counts are 5 unless the maximum is no multiple of 5: mostly a single group.
+            groups: dict[int, list[_Walk]] = {}
+            for walk in walks:
+                groups.setdefault(walk.next_directions, []).append(walk)
+            for count, group in groups.items():
+                self._advance(group, count)
             walks = [walk for walk in walks if not walk.finished]
 
-    def _advance(self, walks: list[_Walk]) -> None:
-        """Try the next few directions of every walk."""
-        count = min(DIRECTIONS_PER_QUERY, self.config.max_directions)
+    def _advance(self, walks: list[_Walk], count: int) -> None:
+        """Try the next ``count`` directions of every walk."""
         rows = torch.tensor([walk.row for walk in walks], device=self.oracle.device)
         inward, sphere = self._propose(walks, rows, count)
         checked = [i for i, walk in enumerate(walks) if walk.checks_sphere]
@@ -217,13 +226,14 @@ def blend_with_noise(oracle: Oracle, config: BoundaryConfig) -> None:
     lower, upper = oracle.bounds
     noise = torch.zeros_like(oracle.x)
     searching = list(range(len(oracle)))
-    for _ in range(0, config.start_directions, NOISE_IMAGES_PER_QUERY):
+    for tried in range(0, config.start_directions, NOISE_IMAGES_PER_QUERY):
         if not searching:
             break
-        images = oracle.uniform(searching, NOISE_IMAGES_PER_QUERY, *shape)
+        count = min(NOISE_IMAGES_PER_QUERY, config.start_directions - tried)
+        images = oracle.uniform(searching, count, *shape)
         images = lower + (upper - lower) * images
         rows = torch.tensor(searching, device=oracle.device)
-        owners = rows.repeat_interleave(NOISE_IMAGES_PER_QUERY)
+        owners = rows.repeat_interleave(count)
         hit = oracle.is_adversarial(images.flatten(0, 1), owners).view(len(searching), -1)
         # argmax of a boolean row is its first True, and 0 where there is none.
         noise[rows] = images[torch.arange(len(rows), device=rows.device), hit.int().argmax(1)]

@@ -35,6 +35,8 @@ def print_result(result: BenchResult, *, as_json: bool, intervals: bool) -> int:
         print_json(table.to_json())
         for failure in result.failures:
             print(f"failed: {failure}", file=sys.stderr)
+        for problem in table.summary.problems:
+            print(f"failed: {problem}", file=sys.stderr)
     elif sys.stdout.isatty():
         from rich.console import Console
 

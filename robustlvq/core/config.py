@@ -23,8 +23,11 @@ class Config:
 
 def check_range(owner: str, key: str, value: float, low: float, high: float) -> None:
     """Raise :class:`ConfigError` unless ``low <= value <= high``."""
-    if not low <= value <= high:
-        raise ConfigError(f"{owner}: {key} = {value!r} is not in [{low:g}, {high:g}]")
+    if low <= value <= high:
+        return
+    if value < low and high >= 1e9:
+        raise ConfigError(f"{owner}: {key} = {value!r} is below {low:g}")
+    raise ConfigError(f"{owner}: {key} = {value!r} is not in [{low:g}, {high:g}]")
 
 
 def config_from(cls: type[C], values: Mapping[str, object], owner: str = "") -> C:
@@ -87,7 +90,13 @@ def _spell(hint: Any) -> str:
         return "one of " + ", ".join(repr(choice) for choice in typing.get_args(hint))
     if isinstance(hint, type) and issubclass(hint, Enum):
         return "one of " + ", ".join(repr(choice.value) for choice in hint)
-    return f"of type {getattr(hint, '__name__', hint) if isinstance(hint, type) else hint}"
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_spell(choice) for choice in args)
+    if origin is tuple or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        return "a list" if origin is tuple else "a mapping"
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return names.get(hint, "empty" if hint is type(None) else getattr(hint, "__name__", str(hint)))
 
 
 def _convert(value: Any, hint: Any) -> Any:

@@ -17,7 +17,7 @@ from robustlvq.core.specs import ModelSpec
 from robustlvq.core.weights import Weights, load_into, read_weights
 from robustlvq.errors import PluginError, RobustLVQError, WeightsError
 
-__all__ = ["OpenedModel", "architecture_of", "load_model", "open_model"]
+__all__ = ["OpenedModel", "architecture_of", "fingerprint", "load_model", "open_model"]
 
 SUFFIX = ".safetensors"
 
@@ -141,8 +141,24 @@ def _opened(
     where: str,
     facts: Mapping[str, Any],
 ) -> OpenedModel:
-    digest = hashlib.sha256(repr((architecture_of(spec), as_mapping(config))).encode())
+    digest = fingerprint(module, architecture_of(spec), as_mapping(config))
+    return OpenedModel(name, module.eval(), config, where, digest, facts)
+
+
+def fingerprint(module: torch.nn.Module, *parts: object) -> str:
+    """SHA-256 over parts, by their repr, and everything in a module's state."""
+    digest = hashlib.sha256(repr(parts).encode())
     for key, value in sorted(module.state_dict().items()):
         digest.update(key.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return OpenedModel(name, module.eval(), config, where, digest.hexdigest(), facts)
+        digest.update(_bytes_of(value))
+    return digest.hexdigest()
+
+
+def _bytes_of(value: object) -> bytes:
+    if not isinstance(value, torch.Tensor):
+        return repr(value).encode()
+    dense = value.detach().dequantize() if value.is_quantized else value.detach()
+    dense = dense.to_dense() if dense.layout is not torch.strided else dense
+    plain = dense.cpu().resolve_conj().resolve_neg().contiguous()
+    # As bytes: numpy has no bfloat16 and no 8-bit floats.
+    return plain.reshape(-1).view(torch.uint8).numpy().tobytes()

@@ -160,7 +160,12 @@ class _Builder:
                     f"rename it in {plugin.distribution}, or uninstall one of the two",
                 )
             specs = self._collect(point, plugin)
-        except _UnusableError as unusable:
+        except (Exception, SystemExit) as error:
+            unusable = (
+                error
+                if isinstance(error, _UnusableError)
+                else _UnusableError(f"cannot be read: {_first_line(error)}", _report(plugin))
+            )
             self.plugins[key] = Plugin(
                 plugin.name, plugin.module, plugin.distribution, unusable.reason, unusable.cure
             )
@@ -170,14 +175,14 @@ class _Builder:
             self.entries[hook][spec.name] = Entry(spec, plugin)
 
     def _collect(self, point: EntryPoint, plugin: Plugin) -> list[tuple[str, Spec]]:
-        report = f"report it to the authors of {plugin.distribution}"
+        report = _report(plugin)
         try:
             module = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             missing = getattr(error, "name", None) if isinstance(error, ImportError) else None
             cure = f"pip install {missing.split('.')[0]}" if missing else report
             raise _UnusableError(f"cannot be imported: {_first_line(error)}", cure) from error
-        self._check_hook_names(module, report)
+        implementations = self._implementations(module, report)
         try:
             self.manager.register(module, name=point.name)
         except Exception as error:
@@ -186,23 +191,27 @@ class _Builder:
             what = f"{_first_line(error)}: {str(error).strip().splitlines()[-1]}"
             raise _UnusableError(what, report) from error
         specs: list[tuple[str, Spec]] = []
-        for hook, kind in HOOKS.items():
-            function = getattr(module, hook, None)
-            if function is None or self.manager.parse_hookimpl_opts(module, hook) is None:
-                continue
-            specs += [(hook, spec) for spec in _call(function, hook, kind, report)]
+        for hook, function in implementations:
+            specs += [(hook, spec) for spec in _call(function, hook, HOOKS[hook], report)]
         self._check_duplicates(specs, plugin)
         return specs
 
-    def _check_hook_names(self, module: object, report: str) -> None:
+    def _implementations(self, module: object, report: str) -> list[tuple[str, Any]]:
+        """The hooks that a module implements, by function name or ``hookimpl(specname=...)``."""
+        found: list[tuple[str, Any]] = []
         for name in dir(module):
-            if self.manager.parse_hookimpl_opts(module, name) is None or name in HOOKS:
+            options = self.manager.parse_hookimpl_opts(module, name)
+            if options is None:
                 continue
-            guess = nearest(name, HOOKS)
-            raise _UnusableError(
-                f"there is no hook {name!r}" + (f"; did you mean {guess!r}?" if guess else ""),
-                report,
-            )
+            hook = options.get("specname") or name
+            if hook not in HOOKS:
+                guess = nearest(hook, HOOKS)
+                raise _UnusableError(
+                    f"there is no hook {hook!r}" + (f"; did you mean {guess!r}?" if guess else ""),
+                    report,
+                )
+            found.append((hook, getattr(module, name)))
+        return found
 
     def _check_duplicates(self, specs: Sequence[tuple[str, Spec]], plugin: Plugin) -> None:
         seen: set[tuple[str, str]] = set()
@@ -224,10 +233,14 @@ class _UnusableError(PluginError):
         self.reason, self.cure = reason, cure
 
 
+def _report(plugin: Plugin) -> str:
+    return f"report it to the authors of {plugin.distribution}"
+
+
 def _call(function: Any, hook: str, kind: type[S], report: str) -> Sequence[S]:
     try:
         specs = function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _UnusableError(f"{hook} failed: {_first_line(error)}", report) from error
     if not isinstance(specs, Sequence) or not all(isinstance(spec, kind) for spec in specs):
         raise _UnusableError(f"{hook} must return a sequence of {kind.__name__}", report)

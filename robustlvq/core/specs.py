@@ -6,7 +6,6 @@ describe everything without importing torch. Specs are validated when they are m
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module, util
@@ -14,6 +13,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
+from robustlvq.core.checks import (
+    brief,
+    check_config,
+    check_factory,
+    check_integer,
+    check_mapping,
+    check_name,
+    check_texts,
+    check_weights,
+    require,
+)
 from robustlvq.core.config import Config, config_from
 from robustlvq.core.types import Norm
 from robustlvq.errors import PluginError
@@ -33,7 +43,6 @@ __all__ = [
 Factory = str | Callable[..., Any]
 """A callable, or where to import it: ``"package.module:callable"``."""
 
-_NAME = re.compile(r"[a-z0-9]+([-._/+][a-z0-9]+)*")
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -48,16 +57,11 @@ def resolve(factory: Factory, owner: str) -> Callable[..., Any]:
     module, _, attribute = factory.partition(":")
     try:
         found = getattr(import_module(module), attribute)
-    except Exception as error:
-        raise PluginError(f"{owner}: cannot import {factory!r}: {_brief(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{owner}: cannot import {factory!r}: {brief(error)}") from error
     if not callable(found):
         raise PluginError(f"{owner}: {factory!r} is not callable")
     return found  # type: ignore[no-any-return]
-
-
-def _brief(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -74,25 +78,17 @@ class Spec:
     kind_of_spec: ClassVar[str] = "spec"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise PluginError(
-                f"{self.kind_of_spec} name {self.name!r} must be lower case letters, digits "
-                "and single - . _ / + between them"
-            )
+        check_name(self.name, f"{self.kind_of_spec} name")
         if not isinstance(self.summary, str) or not self.summary or "\n" in self.summary:
-            raise PluginError(f"{self.kind_of_spec} {self.name!r} needs a summary of one line")
+            raise PluginError(f"{self._owner} needs a summary of one line")
         for name in ("factory", "function"):
-            value = getattr(self, name, None)
-            if value is not None:
-                _check_factory(value, f"{self.kind_of_spec} {self.name!r}")
+            if hasattr(self, name):
+                check_factory(getattr(self, name), self._owner)
 
-
-def _check_factory(factory: object, owner: str) -> None:
-    if callable(factory):
-        return
-    if isinstance(factory, str) and re.fullmatch(r"[\w.]+:[\w.]+", factory):
-        return
-    raise PluginError(f"{owner}: {factory!r} is neither a callable nor 'package.module:callable'")
+    @property
+    def _owner(self) -> str:
+        """How errors name this spec."""
+        return f"{self.kind_of_spec} {self.name!r}"
 
 
 @dataclass(frozen=True)
@@ -105,6 +101,7 @@ class ModelSpec(Spec):
         config: The frozen configuration class.
         defaults: Values that this registered name sets on ``config``.
         weights: ``"package:relative/path.safetensors"`` of the shipped weights, or "".
+            The path has no ``..``.
         recipe: Values that this name sets on :class:`robustlvq.training.TrainConfig`, or
             None if the model is not trained by ``robustlvq train``.
     """
@@ -115,6 +112,13 @@ class ModelSpec(Spec):
     weights: str = ""
     recipe: Mapping[str, Any] | None = None
     kind_of_spec: ClassVar[str] = "model"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_config(self.config, self.defaults, self._owner)
+        check_weights(self.weights, self._owner)
+        if self.recipe is not None:
+            check_mapping(self.recipe, self._owner, "recipe")
 
     def configure(self, overrides: Mapping[str, object] = _EMPTY) -> Config:
         """The configuration under this name, with ``overrides`` on top."""
@@ -130,11 +134,15 @@ class ModelSpec(Spec):
         if not self.weights:
             return None
         package, _, relative = self.weights.partition(":")
-        found = util.find_spec(package)
-        for folder in (found.submodule_search_locations or []) if found else []:
-            path = Path(folder) / relative
-            if path.is_file():
-                return path
+        try:
+            found = util.find_spec(package)
+            for folder in (found.submodule_search_locations or []) if found else []:
+                path = Path(folder) / relative
+                if path.is_file():
+                    return path
+        except (Exception, SystemExit):
+            # To find a.b, a is imported, which can fail in any way; and a folder can be closed.
+            return None
         return None
 
 
@@ -185,10 +193,24 @@ class AttackSpec(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.norm, Norm):
-            raise PluginError(f"attack {self.name!r}: norm must be a robustlvq.api.Norm")
-        if self.box not in ("white", "black"):
-            raise PluginError(f"attack {self.name!r}: box must be 'white' or 'black'")
+        owner = self._owner
+        require(isinstance(self.norm, Norm), owner, "norm", self.norm, "a robustlvq.api.Norm")
+        require(self.box in ("white", "black"), owner, "box", self.box, "'white' or 'black'")
+        check_config(self.config, self.defaults, owner)
+        if self.family != "":
+            check_name(self.family, f"{owner}: family")
+        require(isinstance(self.extra, bool), owner, "extra", self.extra, "True or False")
+        check_integer(self.order, owner, "order")
+        check_integer(self.version, owner, "version")
+        check_mapping(self.profiles, owner, "profiles")
+        for profile, variant in self.profiles.items():
+            of_profile = f"{owner}, profile {profile!r}"
+            check_name(profile, f"{owner}: profile")
+            if not isinstance(variant, Variant):
+                raise PluginError(f"{of_profile}: {variant!r} must be a robustlvq.api.Variant")
+            check_factory(variant.factory, of_profile)
+            check_config(variant.config, variant.defaults, of_profile)
+            check_integer(variant.version, of_profile, "version")
 
     def variant(self, profile: str) -> Variant:
         """The implementation that ``profile`` uses."""
@@ -216,16 +238,22 @@ class DatasetSpec(Spec):
         factory: Called as ``factory(split, data_dir)`` with one of ``splits`` and a
             ``pathlib.Path`` or None; returns a :class:`robustlvq.api.Dataset`.
         splits: The splits there are; the first is the one evaluated by default.
+        held_out: Name of a dataset whose inputs are left out when a model is trained on this
+            one, so that they can be evaluated on; "" for none.
     """
 
     factory: Factory = ""
     splits: tuple[str, ...] = ("test",)
+    held_out: str = ""
     kind_of_spec: ClassVar[str] = "dataset"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_texts(self.splits, self._owner, "splits")
         if not self.splits:
-            raise PluginError(f"dataset {self.name!r} needs at least one split")
+            raise PluginError(f"{self._owner} needs at least one split")
+        if self.held_out != "":
+            check_name(self.held_out, f"{self._owner}: held_out")
 
 
 @dataclass(frozen=True)
@@ -243,6 +271,11 @@ class MetricSpec(Spec):
     unit: Literal["distance", "share"] = "distance"
     kind_of_spec: ClassVar[str] = "metric"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fits = self.unit in ("distance", "share")
+        require(fits, self._owner, "unit", self.unit, "'distance' or 'share'")
+
 
 @dataclass(frozen=True)
 class CertifierSpec(Spec):
@@ -258,3 +291,9 @@ class CertifierSpec(Spec):
     factory: Factory = ""
     models: tuple[str, ...] = ()
     kind_of_spec: ClassVar[str] = "certifier"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fits = isinstance(self.norm, Norm)
+        require(fits, self._owner, "norm", self.norm, "a robustlvq.api.Norm")
+        check_texts(self.models, self._owner, "models")

@@ -24,6 +24,7 @@ def robustlvq_datasets() -> Sequence[DatasetSpec]:
             "MNIST, 10,000 test digits (mnist:train: the 60,000 training digits)",
             factory="robustlvq.data.mnist:open_mnist",
             splits=("test", "train"),
+            held_out="mnist-5k",
         ),
         DatasetSpec(
             "fashion-mnist",

@@ -26,12 +26,14 @@ class IdxSource:
 
     Attributes:
         name: The registered name, also the folder that the files lie in.
+        torchvision: The folder that torchvision puts them in, below its root.
         url: Where the gzipped files are downloaded from.
         sha256: Of the four *uncompressed* files, by name.
         folders: More places to look: where packages of other distributors put the files.
     """
 
     name: str
+    torchvision: str
     url: str
     sha256: Mapping[str, str]
     folders: tuple[Path, ...] = ()
@@ -39,6 +41,7 @@ class IdxSource:
 
 MNIST = IdxSource(
     "mnist",
+    "MNIST/raw",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     {
         "train-images-idx3-ubyte": (
@@ -57,6 +60,7 @@ MNIST = IdxSource(
 )
 FASHION_MNIST = IdxSource(
     "fashion-mnist",
+    "FashionMNIST/raw",
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     {
         "train-images-idx3-ubyte": (
@@ -116,10 +120,9 @@ def _folders(source: IdxSource, data_dir: Path | None) -> Iterator[Path]:
         roots.append(data_dir.expanduser())
     if os.environ.get("ROBUSTLVQ_DATA"):
         roots.append(Path(os.environ["ROBUSTLVQ_DATA"]).expanduser())
-    torchvision = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[source.name]
     for root in roots:
         yield root / source.name
-        yield root / torchvision / "raw"
+        yield root / source.torchvision
         yield root
     yield cache_dir() / source.name
     yield from source.folders
@@ -144,7 +147,7 @@ def _download(source: IdxSource, file: str) -> Path:
         target.unlink(missing_ok=True)
         raise DataError(
             f"dataset {source.name!r} is not on this machine and cannot be downloaded "
-            f"({type(error).__name__}); put {target.name} into a folder and name it with "
-            "--data-dir or $ROBUSTLVQ_DATA"
+            f"({type(error).__name__}); put its four idx files ({target.name} ...) into a "
+            "folder and name it with --data-dir or $ROBUSTLVQ_DATA"
         ) from error
     return target

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robustlvq.core.dataset import Dataset
-from robustlvq.errors import DataError, UnknownNameError
+from robustlvq.errors import DataError
 
 __all__ = ["read_npz"]
 
@@ -26,17 +26,24 @@ def read_npz(path: Path) -> Dataset:
         DataError: It is missing, damaged, or not what it should be.
     """
     if not path.is_file():
-        raise DataError(f"there is no file {path}")
+        raise DataError(f"{path} is a folder" if path.is_dir() else f"there is no file {path}")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} is a single array, not an .npz with x and y")
-            missing = [key for key in ("x", "y") if key not in archive.files]
-            if missing:
-                raise UnknownNameError(f"array of {path.name}", missing[0], archive.files)
-            x, y = archive["x"], archive["y"]
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise DataError(
+                    f"{path} is not an .npz file; make one with numpy.savez(x=..., y=...)"
+                )
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                missing = [key for key in ("x", "y") if key not in archive.files]
+                if missing:
+                    there = ", ".join(archive.files) or "nothing"
+                    raise DataError(f"{path} has no array {missing[0]!r}; it holds {there}")
+                x, y = archive["x"], archive["y"]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
+        if "allow_pickle" in reason:
+            reason = "it holds Python objects, which are never unpickled"
         raise DataError(f"{path} is not a readable .npz file: {reason}") from error
     return Dataset(path.name, _inputs(x, path), _labels(y, path))
 
@@ -48,7 +55,8 @@ def _inputs(x: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.float32]:
         raise DataError(f"{path}: x is {x.dtype}; need float values in [0, 1], or uint8")
     if x.ndim == 3:
         x = x[:, None]
-    return np.ascontiguousarray(x, dtype=np.float32)
+    with np.errstate(over="ignore"):  # becomes inf, which the dataset refuses
+        return np.ascontiguousarray(x, dtype=np.float32)
 
 
 def _labels(y: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.int64]:

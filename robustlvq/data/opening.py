@@ -8,7 +8,7 @@ from robustlvq.core.dataset import Dataset
 from robustlvq.core.registry import Registry
 from robustlvq.core.specs import resolve
 from robustlvq.data.npz import read_npz
-from robustlvq.errors import DataError, RobustLVQError, UnknownNameError
+from robustlvq.errors import DataError, RobustLVQError, UnknownNameError, UsageError
 
 __all__ = ["open_dataset"]
 
@@ -24,8 +24,11 @@ def open_dataset(reference: str, registry: Registry, data_dir: Path | None = Non
 
     Raises:
         UnknownNameError: No such dataset or split; the nearest is named.
+        UsageError: ``data_dir`` does not exist.
         DataError: It is missing, damaged, or not what it should be.
     """
+    if data_dir is not None and not data_dir.expanduser().is_dir():
+        raise UsageError(f"the data folder {data_dir} does not exist")
     if reference.endswith(".npz"):
         return read_npz(Path(reference).expanduser())
     name, _, split = reference.partition(":")

@@ -93,11 +93,14 @@ def jointly_robust(
         thresholds: t_p by norm; norms without one (None) do not count.
 
     Returns:
-        float64 (N,): 1 robust, 0 broken, nan where no attack has a result.
+        float64 (N,): 1 robust, 0 broken, nan where no attack has a result, and everywhere if
+        there is no threshold at all.
     """
     limits = {norm: limit for norm, limit in thresholds.items() if limit is not None}
     first = np.asarray(next(iter(distances.values())), dtype=np.float64)
-    within = np.ones(first.shape, dtype=bool)
+    if not limits:
+        return np.full(first.shape[-1], np.nan)
+    within = np.isfinite(first)
     for norm, limit in limits.items():
         within &= np.asarray(distances[norm], dtype=np.float64) <= limit
     robust: Floats = np.where(within.any(axis=0), 0.0, 1.0)

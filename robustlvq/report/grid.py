@@ -17,10 +17,8 @@ LEGEND = (
     "within the threshold"
 )
 
-TOGETHER = (
-    "all attacks together: the adversarials of every attack, measured in each norm; "
-    "joint: samples without one that is within all thresholds"
-)
+TOGETHER = "all attacks together: the adversarials of every attack, measured in each norm"
+JOINT = "; joint: samples without one that is within all thresholds"
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,9 @@ def _together(summary: Summary, models: tuple[str, ...], intervals: bool) -> Gri
         lines.append(_line(f"worst case in {norm.symbol}", scores))
         if intervals:
             lines.append(_interval_line(scores))
-    joint = [summary.joint(name) for name in models]
-    lines += [_line("joint accuracy", joint, style="total"), _interval_line(joint)]
+    if summary.has_joint:
+        joint = [summary.joint(name) for name in models]
+        lines += [_line("joint accuracy", joint, style="total"), _interval_line(joint)]
     return _grid("all attacks together", models, lines)
 
 
@@ -165,17 +164,29 @@ def _best(scores: Sequence[Score]) -> tuple[int, ...]:
     return tuple(i for i, v in enumerate(firsts) if v == top and v >= 0) if len(scores) > 1 else ()
 
 
+def _masking(summary: Summary, model: str) -> str:
+    attacks, samples = summary.masked(model)
+    if not attacks:
+        return ""
+    return (
+        f"{', '.join(attacks)}: the gradient vanished on {samples} of "
+        f"{len(summary.record.samples)} samples ({model}); ∞ there is a sign of gradient masking, "
+        "not of robustness"
+    )
+
+
 def notes(summary: Summary) -> list[str]:
     """What a reader must know: how to read a cell, what is missing, what failed."""
     record = summary.record
     lines = [LEGEND]
     if len(summary.norms()) > 1:
-        lines.append(TOGETHER)
+        lines.append(TOGETHER + (JOINT if summary.has_joint else ""))
     scores = [score for score in summary if score.kind in ("attack", "worst-case")]
     if any(score.n < score.total for score in scores):
         lines.append(f"n/N: only n of N samples have a result; {MISSING}: none has")
     if any(score.partial and score.n == score.total for score in scores):
         lines.append("*: taken over attacks of which some lack samples")
+    lines += [line for model in record.models if (line := _masking(summary, model.name))]
     if record.status == "stopped":
         lines.append("stopped before it was finished")
     elif record.status == "running":

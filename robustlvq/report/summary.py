@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal
+from functools import cached_property, partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,25 +20,47 @@ __all__ = ["WORST", "Kind", "Score", "Summary", "Value"]
 Floats = npt.NDArray[np.float64]
 Kind = Literal["clean", "attack", "worst-case", "cross-norm", "joint"]
 WORST = "worst-case"
+R = TypeVar("R")
 
 
 class Value:
-    """A score of the samples that have a result, and its confidence interval on demand."""
+    """A score of the samples that have a result, and its confidence interval on demand.
 
-    def __init__(self, score: Callable[[Floats], Any], delta: Floats) -> None:
-        self._score, self._delta = score, delta
+    Args:
+        score: Reduces the last axis.
+        delta: One value per sample with a result.
+        failed: Told what the score raises, which is then nan.
+    """
+
+    def __init__(
+        self,
+        score: Callable[[Floats], Any],
+        delta: Floats,
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self._score, self._delta, self._failed = score, delta, failed
 
     @cached_property
     def value(self) -> float:
         """The score; nan if no sample has a result."""
-        return float(self._score(self._delta)) if len(self._delta) else float("nan")
+        return self._tried(lambda: float(self._score(self._delta)), float("nan"))
 
     @cached_property
     def interval(self) -> tuple[float, float]:
         """The 95 % percentile bootstrap interval; nan if no sample has a result."""
+        nothing = float("nan"), float("nan")
+        return self._tried(lambda: interval(self._score, self._delta), nothing)
+
+    def _tried(self, compute: Callable[[], R], nothing: R) -> R:
         if not len(self._delta):
-            return float("nan"), float("nan")
-        return interval(self._score, self._delta)
+            return nothing
+        try:
+            return compute()
+        except Exception as error:
+            if self._failed is None:
+                raise
+            self._failed(error)
+            return nothing
 
 
 @dataclass(frozen=True)
@@ -76,13 +98,12 @@ class Summary:
         metrics: The registered metrics.
 
     Attributes:
-        metrics: Those that could be computed, distances first: they are the columns.
-        problems: One line for each that could not.
+        metrics: Those that can be computed, distances first: they are the columns.
     """
 
     def __init__(self, record: RunRecord, metrics: Mapping[str, MetricSpec]) -> None:
         self.record = record
-        self.problems: list[str] = []
+        self._broken: dict[str, str] = {}
         self.metrics: dict[str, MetricSpec] = {}
         self._functions: dict[str, Callable[..., Any]] = {}
         order = sorted(metrics.values(), key=lambda spec: (spec.unit != "distance", spec.name))
@@ -91,7 +112,16 @@ class Summary:
                 self._functions[spec.name] = _checked(spec)
                 self.metrics[spec.name] = spec
             except RobustLVQError as error:
-                self.problems.append(str(error))
+                self._broken[spec.name] = str(error)
+
+    @property
+    def problems(self) -> list[str]:
+        """One line for each metric that failed, in its trial or so far on this run."""
+        return list(self._broken.values())
+
+    def _failed(self, metric: str, error: Exception) -> None:
+        # Once per metric: the resampling of an interval words the same failure in another way.
+        self._broken.setdefault(metric, _failure(f"metric {metric!r}", error))
 
     def norms(self) -> list[Norm]:
         """The norms that the run has attacks for, in the order of the attacks."""
@@ -136,8 +166,28 @@ class Summary:
         stack = self._stack(model, norm, [attack.name for attack in self.record.attacks])
         return self._score(model, "any attack", "cross-norm", norm, stack)
 
+    @property
+    def has_joint(self) -> bool:
+        """Whether there is any threshold to be within."""
+        return any(limit is not None for limit in self.record.thresholds.values())
+
+    def masked(self, model: str) -> tuple[list[str], int]:
+        """The white-box attacks to which a model showed no gradient, and to how many samples.
+
+        Those count for which a gradient vanished and no adversarial was found.
+        """
+        names = []
+        samples = np.zeros(len(self.record.samples), dtype=bool)
+        for attack in self.record.attacks:
+            cell = self.record.cells[model, attack.name]
+            blind = (cell.arrays["zero_gradients"] > 0) & np.isposinf(cell.distance(attack.norm))
+            if attack.box == "white" and blind.any():
+                names.append(attack.name)
+                samples |= blind
+        return names, int(samples.sum())
+
     def joint(self, model: str) -> Score:
-        """Joint threshold accuracy, footnote 6 of the paper."""
+        """Joint threshold accuracy, footnote 6 of the paper; only where a threshold is set."""
         names = [attack.name for attack in self.record.attacks]
         stacks = {norm: self._stack(model, norm, names) for norm in Norm}
         robust = jointly_robust(stacks, self.record.thresholds)
@@ -156,7 +206,8 @@ class Summary:
                 yield self.worst(model, norm)
             for norm in self.norms():
                 yield self.cross(model, norm)
-            yield self.joint(model)
+            if self.has_joint:
+                yield self.joint(model)
 
     def _stack(self, model: str, norm: Norm, attacks: list[str]) -> Floats:
         return np.stack([self.record.cells[model, name].distance(norm) for name in attacks])
@@ -178,7 +229,11 @@ class Summary:
             there = there[:0]  # clean mistakes alone say nothing about an attack that failed
         limit = self.record.thresholds[norm]
         values = {
-            name: Value(_at(function, float("inf") if limit is None else limit), there)
+            name: Value(
+                _at(function, float("inf") if limit is None else limit),
+                there,
+                partial(self._failed, name),
+            )
             for name, function in self._functions.items()
             if limit is not None or self.metrics[name].unit == "distance"
         }
@@ -208,10 +263,15 @@ def _checked(spec: MetricSpec) -> Callable[..., Any]:
     try:
         shape = np.shape(function(np.array([[0.0, 0.5, np.inf], [1.0, 2.0, 3.0]]), 1.0))
     except Exception as error:
-        raise PluginError(f"{owner} failed: {type(error).__name__}: {error}") from error
+        raise PluginError(_failure(owner, error)) from error
     if shape != (2,):
         raise PluginError(f"{owner} returned shape {shape} for distances (2, 3), expected (2,)")
     return function
+
+
+def _failure(owner: str, error: Exception) -> str:
+    first = (str(error).strip().splitlines() or ["no message"])[0]
+    return f"{owner} failed: {type(error).__name__}: {first}"
 
 
 def _at(function: Callable[..., Any], threshold: float) -> Callable[[Floats], Any]:

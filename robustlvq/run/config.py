@@ -86,8 +86,7 @@ def read_config(path: Path, overrides: Mapping[str, object] = _EMPTY) -> BenchCo
     """
     try:
         text = path.read_text(encoding="utf-8")
-        lines = _lines_of_keys(yaml.compose(text, Loader=yaml.SafeLoader), path)
-        values = yaml.safe_load(text) or {}
+        values, lines = _parse(text, path)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -101,22 +100,49 @@ def read_config(path: Path, overrides: Mapping[str, object] = _EMPTY) -> BenchCo
     for key, value in values.items():
         try:
             if key not in known:
-                raise UnknownNameError(f"key of {OWNER}", str(key), known)
+                raise UnknownNameError(f"key of {OWNER}", key, known)
             config_from(BenchConfig, {key: value}, OWNER)
         except RobustLVQError as error:
-            raise ConfigError(f"{path}, line {lines[str(key)]}: {error}") from error
+            raise ConfigError(f"{path}, line {lines[key]}: {error}") from error
     return config_from(BenchConfig, {**values, **overrides}, OWNER)
 
 
-def _lines_of_keys(node: yaml.Node | None, path: Path) -> dict[str, int]:
-    if node is None:
-        return {}
-    if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{path} must hold keys and values, for instance `models: [glvq]`")
+def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The values of a YAML mapping, and the line of each, by key."""
+    loader = yaml.SafeLoader(text)
+    values: dict[str, Any] = {}
     lines: dict[str, int] = {}
-    for key, _ in node.value:
-        line = key.start_mark.line + 1
-        if key.value in lines:
-            raise ConfigError(f"{path}, line {line}: {key.value!r} is given twice")
-        lines[key.value] = line
-    return lines
+    try:
+        node = loader.get_single_node()
+        if node is None or node.tag == "tag:yaml.org,2002:null":
+            return values, lines
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{path} must hold keys and values, for instance `models: [glvq]`")
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.tag != "tag:yaml.org,2002:str" or not isinstance(key, yaml.ScalarNode):
+                raise ConfigError(f"{path}, line {line}: {_shown(key)} is not a key of {OWNER}")
+            if key.value in lines:
+                raise ConfigError(f"{path}, line {line}: {key.value!r} is given twice")
+            lines[key.value] = line
+            values[key.value] = _construct(loader, value, path)
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not valid YAML: too deeply nested") from error
+    finally:
+        loader.dispose()
+    return values, lines
+
+
+def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path) -> Any:
+    try:
+        return loader.construct_object(node, deep=True)
+    except (yaml.YAMLError, RecursionError):
+        raise
+    except Exception as error:  # PyYAML lets those of int(), datetime() and the like through
+        line = node.start_mark.line + 1
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{path}, line {line}: not valid YAML: {reason}") from error
+
+
+def _shown(key: yaml.Node) -> str:
+    return repr(key.value) if isinstance(key, yaml.ScalarNode) else "a list or mapping"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -32,21 +30,16 @@ from robustlvq.api import (
 from robustlvq.core.contract import Failure
 from robustlvq.core.registry import Registry
 from robustlvq.run.plan import AttackPlan, Shard
-from robustlvq.run.pool import open_pool
+from robustlvq.run.schedule import Progress, compute
 from robustlvq.run.store import RunFailure, RunStore
 
 __all__ = [
     "Failures",
     "Job",
-    "Progress",
     "clean_predictions",
     "execute",
-    "single_threaded_torch",
     "worker_count",
 ]
-
-Progress = Callable[[int, str], None]
-"""Called with the samples just finished (or 0, a sign of life) and what they belong to."""
 
 
 @dataclass(frozen=True)
@@ -134,29 +127,19 @@ def worker_count(configured: int, device: torch.device) -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-@contextmanager
-def single_threaded_torch() -> Iterator[None]:
-    """One torch thread inside: shards run side by side, and sums are in one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def clean_predictions(target: Target, job: Job, rows: int = 1024) -> npt.NDArray[np.int64]:
     """The predicted classes of the clean samples (N,).
 
     Raises:
-        ModelError: The model fails on them.
+        ModelError: The model fails on them, or has fewer classes than the dataset.
     """
     parts = []
+    highest = int(job.dataset.y.max())
     total = len(job.samples)
     for start in range(0, total, rows):
         x, _ = job.tensors(start, min(start + rows, total))
         try:
-            parts.append(evaluate(target.module, x).argmax(1).cpu())
+            scores = evaluate(target.module, x)
         except RobustLVQError:
             raise
         except Exception as error:
@@ -164,6 +147,13 @@ def clean_predictions(target: Target, job: Job, rows: int = 1024) -> npt.NDArray
             raise ModelError(
                 f"the model failed on inputs of shape (N, {shape}): {_first_line(error)}"
             ) from error
+        classes = scores.shape[1]
+        if highest >= classes:
+            raise ModelError(
+                f"labels of {job.dataset.name!r} go up to {highest}, but the model has "
+                f"{classes} classes, counted from 0"
+            )
+        parts.append(scores.argmax(1).cpu())
     return torch.cat(parts).numpy()
 
 
@@ -188,37 +178,14 @@ def execute(
     def work(shard: Shard, stop: Callable[[], bool]) -> ShardResult:
         return _compute(shard, targets[shard.model], job, stop)
 
-    finished = True
-    pending: dict[Future[ShardResult], Shard] = {}
+    def keep(shard: Shard, result: ShardResult) -> None:
+        _save(result, shard, job, store, failures)
 
-    def collect(futures: Iterable[Future[ShardResult]]) -> None:
-        for future in futures:
-            _finish(_result(future), pending[future], job, store, failures, progress)
-            del pending[future]
+    def blame(shard: Shard) -> None:
+        message = "a worker process died of it (out of memory, or a crash)"
+        keep(shard, ShardResult(failures=(Failure(None, message),)))
 
-    workers = max(1, min(job.workers, len(shards)))
-    with open_pool(work, workers, job.device) as pool:
-        try:
-            for shard in shards:
-                pending[pool.submit(shard)] = shard
-            while pending:
-                done, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
-                collect(done)
-                if not done and progress:
-                    progress(0, "")
-        except KeyboardInterrupt:
-            finished = False
-            pool.stop()
-            collect([future for future in pending if future.done() and not future.cancelled()])
-    return finished
-
-
-def _result(future: Future[ShardResult]) -> ShardResult:
-    try:
-        return future.result()
-    except BrokenExecutor:
-        message = "a worker process died (out of memory?); try fewer: --workers 1"
-        return ShardResult(failures=(Failure(None, message),))
+    return compute(work, shards, job.workers, job.device, keep, blame, progress)
 
 
 def _compute(shard: Shard, target: Target, job: Job, stop: Callable[[], bool]) -> ShardResult:
@@ -245,14 +212,7 @@ def _compute(shard: Shard, target: Target, job: Job, stop: Callable[[], bool]) -
     return ShardResult(_arrays(outcome, ids, perf_counter() - began), outcome.failures)
 
 
-def _finish(
-    result: ShardResult,
-    shard: Shard,
-    job: Job,
-    store: RunStore,
-    failures: Failures,
-    progress: Progress | None,
-) -> None:
+def _save(result: ShardResult, shard: Shard, job: Job, store: RunStore, failures: Failures) -> None:
     if result.cancelled:
         return
     if result.arrays:
@@ -262,16 +222,15 @@ def _finish(
         failures.add(failure.message, shard.model, shard.attack, failed, failure.traceback)
     if result.failures:
         store.update(failures=failures.as_json())
-    if progress:
-        progress(len(shard), f"{shard.model} / {shard.attack}")
 
 
 def _arrays(outcome: Outcome, ids: Sequence[int], seconds: float) -> dict[str, npt.NDArray[Any]]:
-    """What is stored of an outcome: a sample whose attack failed has no distance."""
+    """What is stored of an outcome: nan where the attack failed before it found anything."""
     failed = [failure.sample for failure in outcome.failures]
     missing = np.isin(np.asarray(ids), [sample for sample in failed if sample is not None])
     if None in failed:
         missing[:] = True
+    missing &= ~np.isfinite(outcome.distances[Norm.L2].numpy())
     arrays: dict[str, npt.NDArray[Any]] = {
         norm.value: np.where(missing, np.nan, outcome.distances[norm].numpy()) for norm in Norm
     }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Mapping
 
 import torch
 
 from robustlvq.api import Config, ModelError, RobustLVQError, UsageError
-from robustlvq.core.loading import OpenedModel, open_model
+from robustlvq.core.loading import OpenedModel, fingerprint, open_model
 from robustlvq.core.registry import Registry
 
 __all__ = ["choose_device", "open_models", "wrap_module"]
@@ -30,6 +29,12 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(
             f"device {name!r} is not available here; use 'cpu', or 'auto' for the best there is"
         ) from error
+    try:
+        torch.zeros(1, device=device, dtype=torch.float64).item()
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise UsageError(
+            f"device {name!r} has no float64, in which adversarials are verified; use 'cpu'"
+        ) from error
     return device
 
 
@@ -46,13 +51,19 @@ def wrap_module(name: str, module: torch.nn.Module) -> OpenedModel:
     try:
         module = copy.deepcopy(module)
     except Exception as error:
-        raise UsageError(f"model {name!r} cannot be copied: {error}") from error
+        raise UsageError(f"model {name!r} cannot be copied: {_of(error)}") from error
     kind = type(module)
-    digest = hashlib.sha256(f"{kind.__module__}:{kind.__qualname__}".encode())
-    for key, value in sorted(module.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return OpenedModel(name, module.eval(), Config(), "", digest.hexdigest())
+    try:
+        digest = fingerprint(module, f"{kind.__module__}:{kind.__qualname__}")
+    except Exception as error:
+        raise UsageError(
+            f"the parameters of model {name!r} cannot be read: {_of(error)}"
+        ) from error
+    return OpenedModel(name, module.eval(), Config(), "", digest)
+
+
+def _of(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def open_models(
@@ -62,7 +73,7 @@ def open_models(
 
     Args:
         references: By what the model is called in the run, what :func:`open_model` takes.
-        modules: The user's own, by name.
+        modules: The user's own, by what they are called.
         registry: Where names are looked up.
 
     Returns:

@@ -177,12 +177,13 @@ def plan_attacks(
         raise UnknownNameError("profile", profile, profiles)
     chosen = resolve_attacks(names, registry)
     values: dict[str, dict[str, Any]] = {name: {} for name in chosen}
-    for owner, given in options.items():
+    # Families first: what is said about one attack stands, in whatever order it is said.
+    for owner in sorted(options, key=lambda owner: owner in registry.attacks):
         members = [name for name in _named(owner, registry) if name in values]
         if not members:
             raise UsageError(f"options for {owner!r}, which is not among the attacks of this run")
         for name in members:
-            values[name].update(given)
+            values[name].update(options[owner])
     return tuple(
         AttackPlan(name, registry.attacks[name].configure(profile, values[name])) for name in chosen
     )

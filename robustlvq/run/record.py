@@ -26,7 +26,7 @@ class Cell:
     Attributes:
         arrays: One entry per sample of the run (N,). ``l0``, ``l1``, ``l2``, ``linf``:
             float64 distances of the adversarial, 0 for a clean mistake, inf where none was
-            found, nan where there is no result (not computed, or the attack failed).
+            found, nan where there is no result (not computed, or the attack failed before).
             ``clean``, ``predicted``: int64 classes of the clean input and of the adversarial,
             ``forward``, ``backward``, ``zero_gradients``: int64 counts; -1 where missing.
         seconds: What it took, summed over shards.
@@ -76,7 +76,7 @@ class RunFailure:
     Attributes:
         message: One line.
         model, attack: Whose failure it is; no attack if the model could not be used at all.
-        samples: The ids of the samples without a result for it.
+        samples: The ids of the samples that it concerns.
         traceback: Where it came from, if that is known.
     """
 

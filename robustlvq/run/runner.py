@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from robustlvq.api import Cancelled, Dataset, RobustLVQError, Target, as_mapping
+from robustlvq.api import Cancelled, Dataset, RobustLVQError, Target, UsageError, as_mapping
 from robustlvq.core.loading import OpenedModel
 from robustlvq.core.registry import Registry
 from robustlvq.data import open_dataset
@@ -19,14 +19,14 @@ from robustlvq.run.config import BenchConfig
 from robustlvq.run.execute import (
     Failures,
     Job,
-    Progress,
     clean_predictions,
     execute,
-    single_threaded_torch,
     worker_count,
 )
 from robustlvq.run.models import choose_device, open_models
+from robustlvq.run.numerics import reproducible_torch
 from robustlvq.run.plan import AttackPlan, cut, model_keys, plan_attacks, resolve_models
+from robustlvq.run.schedule import Progress
 from robustlvq.run.store import RunRecord, RunStore, check_output, open_run
 
 __all__ = ["run_benchmark"]
@@ -43,7 +43,7 @@ def run_benchmark(
     config: BenchConfig,
     registry: Registry,
     *,
-    modules: Mapping[str, torch.nn.Module] | None = None,
+    modules: Mapping[str, torch.nn.Module | str] | None = None,
     dataset: Dataset | None = None,
     output: Path | None = None,
     watch: Watch | None = None,
@@ -53,7 +53,8 @@ def run_benchmark(
     Args:
         config: What to run.
         registry: What there is.
-        modules: Models that are not registered, by name.
+        modules: More models by what they are called in the run: the user's own, or a
+            registered name or weight file.
         dataset: Used instead of ``config.dataset``.
         output: The folder of the run; by default a fresh one among the saved runs.
         watch: Shows progress.
@@ -68,6 +69,10 @@ def run_benchmark(
     references: tuple[str, ...] = ()
     if config.models or not modules:
         references = resolve_models(config.models, registry.models)
+    own = {name: value for name, value in modules.items() if not isinstance(value, str)}
+    renamed = {
+        name: _single(value, registry) for name, value in modules.items() if isinstance(value, str)
+    }
     device = choose_device(config.device)
     if output is not None:
         check_output(output)
@@ -76,7 +81,7 @@ def run_benchmark(
         dataset = open_dataset(config.dataset, registry, folder)
     samples = dataset.select(config.samples)
     named = {key: reference for reference, key in model_keys(references).items()}
-    opened, unusable = open_models(named, modules, registry)
+    opened, unusable = open_models({**named, **renamed}, own, registry)
     job = Job(
         registry=registry,
         dataset=dataset,
@@ -94,7 +99,11 @@ def run_benchmark(
         failures.add(str(error), name)
     header = {
         "status": "running",
-        "config": {**as_mapping(config), "dataset": dataset.name},
+        "config": {
+            **as_mapping(config),
+            "models": [*config.models, *renamed.values()],
+            "dataset": _absolute(config.dataset),
+        },
         "versions": _versions(),
         "device": _describe(device),
         "dataset": {
@@ -111,7 +120,7 @@ def run_benchmark(
     }
     store = RunStore.create(output, header)
     began = perf_counter()
-    with single_threaded_torch():
+    with reproducible_torch():
         targets = _targets(opened, job, store, failures)
         shards = cut(list(targets), list(job.attacks), len(samples), batch)
         progress = watch(sum(map(len, shards))) if watch else None
@@ -131,6 +140,19 @@ def run_benchmark(
 def shown_as(path: Path, output: Path | None) -> str:
     """What ``robustlvq show`` takes for a run."""
     return str(path) if output is not None else path.name
+
+
+def _single(reference: str, registry: Registry) -> str:
+    """The one model that a reference stands for."""
+    found = resolve_models([reference], registry.models)
+    if len(found) > 1:
+        raise UsageError(f"{reference!r} stands for {len(found)} models; a name can have only one")
+    return found[0]
+
+
+def _absolute(dataset: str) -> str:
+    """The reference of a dataset, so that it is found again from any folder."""
+    return str(Path(dataset).expanduser().resolve()) if dataset.endswith(".npz") else dataset
 
 
 def _targets(

@@ -96,7 +96,7 @@ def read_checkpoint(path: Path, key: str) -> Progress | None:
     """
     if not path.exists():
         return None
-    cure = "delete it, or start afresh with --no-resume"
+    cure = "delete it, or start afresh with --fresh"
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found, progress = content["key"], Progress(**content["progress"])

@@ -26,8 +26,6 @@ from robustlvq.training.loop import EpochReport, History, as_trainable, train
 
 __all__ = ["TrainReport", "train_model"]
 
-EMBEDDED = "mnist-5k"
-
 
 @dataclass(frozen=True)
 class TrainReport:
@@ -38,7 +36,8 @@ class TrainReport:
         accuracy: Share of the test split classified correctly; None if there is no such split.
         validation_accuracy: Share of the held-out training samples, or None.
         samples: How many samples were trained on.
-        excluded: How many were left out because they are images of ``mnist-5k``.
+        excluded: How many were left out because they are inputs of the dataset that is
+            held out (``DatasetSpec.held_out``).
         epochs: How many epochs were trained.
         best_epoch: The one that was kept.
         seconds: Wall-clock time of the training.
@@ -71,8 +70,9 @@ def train_model(
     """Train a registered model by its recipe and save its weights.
 
     After every epoch the state is saved beside the weights (``.checkpoint``); a training that
-    was interrupted goes on from there. MNIST is trained without the images of ``mnist-5k``,
-    so that these can be used for evaluation.
+    was interrupted goes on from there. Inputs of the dataset that ``DatasetSpec.held_out``
+    names are not trained on, so that they can be used for evaluation: ``mnist`` is trained
+    without the images of ``mnist-5k``.
 
     Args:
         name: A registered model.
@@ -127,7 +127,7 @@ def train_model(
         "data": data.name,
         "data_fingerprint": data.fingerprint,
         "excluded": excluded,
-        "excluded_dataset": EMBEDDED if excluded else "",
+        "excluded_dataset": registry.datasets[dataset].held_out if excluded else "",
         "recipe": as_mapping(config),
         "seed": config.seed,
         "version": version("robustlvq"),
@@ -179,19 +179,20 @@ def _open(registry: Registry, name: str, split: str, data_dir: Path | None) -> D
 
 
 def _training_set(registry: Registry, name: str, data_dir: Path | None) -> tuple[Dataset, int]:
-    """The training split, and how many images of ``mnist-5k`` were taken out of it."""
+    """The training split, and how many of its inputs were held out for evaluation."""
     data = _open(registry, name, "train", data_dir)
     if data is None:
         raise UsageError(
             f"dataset {name!r} has no split 'train' (it has: "
             f"{', '.join(registry.datasets[name].splits)}); choose another with -d"
         )
-    if name != "mnist":
+    held_out = registry.datasets[name].held_out
+    if not held_out:
         return data, 0
-    embedded = _open(registry, EMBEDDED, registry.datasets[EMBEDDED].splits[0], None)
-    seen = {image.tobytes() for image in embedded.x} if embedded else set()
-    keep = np.array([image.tobytes() not in seen for image in data.x])
-    rest = Dataset(f"{data.name} without {EMBEDDED}", data.x[keep], data.y[keep])
+    parts = [_open(registry, held_out, s, data_dir) for s in registry.datasets[held_out].splits]
+    unwanted = {image.tobytes() for part in parts if part is not None for image in part.x}
+    keep = np.array([image.tobytes() not in unwanted for image in data.x])
+    rest = Dataset(f"{data.name} without {held_out}", data.x[keep], data.y[keep])
     return rest, int((~keep).sum())
 
 

@@ -145,8 +145,8 @@ def test_names_are_checked(name):
     [
         ({"summary": "two\nlines"}, "summary of one line"),
         ({"factory": "nonsense"}, "neither a callable nor"),
-        ({"norm": "l2"}, "norm must be"),
-        ({"box": "grey"}, "box must be"),
+        ({"norm": "l2"}, "norm = 'l2' must be"),
+        ({"box": "grey"}, "box = 'grey' must be"),
     ],
 )
 def test_specs_are_checked(options, message):

@@ -77,6 +77,11 @@ def test_no_network_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
         open_dataset("mnist", REGISTRY)
 
 
+def test_a_data_folder_that_does_not_exist_is_not_ignored(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        open_dataset("mnist-5k", REGISTRY, tmp_path / "nowhere")
+
+
 def test_unknown_names_and_splits() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'mnist-5k'"):
         open_dataset("mnist5k", REGISTRY)
@@ -97,7 +102,7 @@ def test_own_npz(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": np.zeros((2, 3, 3))}, "unknown array of bad.npz 'y'"),
+        ({"x": np.zeros((2, 3, 3))}, "has no array 'y'; it holds x"),
         ({"x": np.full((2, 3, 3), np.nan), "y": np.zeros(2, int)}, "18 values that are nan"),
         ({"x": np.full((2, 3, 3), 255.0), "y": np.zeros(2, int)}, "divide by 255"),
         ({"x": np.zeros((2, 3, 3)), "y": np.zeros(3, int)}, r"should be \(N, ...\)"),
@@ -121,12 +126,16 @@ def test_bad_npz_is_one_clear_line(
 def test_damaged_and_pickled_npz(tmp_path: Path) -> None:
     path = tmp_path / "bad.npz"
     np.savez(path, x=np.array([{"code": 1}], dtype=object), y=np.zeros(1, int))
-    with pytest.raises(DataError, match="not a readable"):
+    with pytest.raises(DataError, match="never unpickled"):
         open_dataset(str(path), REGISTRY)
     content = path.read_bytes()
     for damaged in (b"", b"PK", content[: len(content) // 2], b"\x93NUMPY"):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match="not a readable"):
+        with pytest.raises(DataError, match=r"not an? .*\.npz file"):
             open_dataset(str(path), REGISTRY)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(DataError, match="make one with"):
+        open_dataset(str(path), REGISTRY)
     with pytest.raises(DataError, match="there is no file"):
         open_dataset(str(tmp_path / "none.npz"), REGISTRY)

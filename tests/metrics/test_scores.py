@@ -61,6 +61,18 @@ def test_joint_accuracy_needs_one_adversarial_within_all_thresholds():
     np.testing.assert_array_equal(jointly_robust(distances, strict), [1, 1, 0, 1, np.nan])
 
 
+def test_without_any_threshold_there_is_no_joint_accuracy():
+    distances = {norm: [[1.0, 0.0, INF, np.nan]] for norm in Norm}
+    robust = jointly_robust(distances, dict.fromkeys(Norm))
+    np.testing.assert_array_equal(robust, [np.nan] * 4)
+
+
+def test_what_was_not_found_is_robust_however_large_the_thresholds_are():
+    distances = {norm: [[1.0, 0.0, INF, np.nan]] for norm in Norm}
+    robust = jointly_robust(distances, {Norm.L2: INF})
+    np.testing.assert_array_equal(robust, [0, 0, 1, np.nan])
+
+
 def test_clean_accuracy():
     assert clean_accuracy([1, 2, 3, 3], [1, 2, 3, 4]) == 0.75
 

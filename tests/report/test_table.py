@@ -144,6 +144,7 @@ def test_metrics_plug_in_and_a_broken_one_is_reported(plugin, points):
             MetricSpec("below", "x", function=lambda d, t: (d < t).mean(axis=-1), unit="share"),
             MetricSpec("wrong", "x", function=lambda d, t: 1.0),
             MetricSpec("raises", "x", function=lambda d, t: 1 / 0),
+            MetricSpec("flat", "x", function=lambda d, t: d.max(axis=len(d) - 1)),
         ]
 
     registry = Registry.discover(
@@ -159,9 +160,12 @@ def test_metrics_plug_in_and_a_broken_one_is_reported(plugin, points):
     assert row["furthest"] == delta.max()
     assert row["below"] == (delta < 1.5).mean()
     assert "wrong" not in row
+    assert math.isnan(row["flat"])
+    assert math.isnan(row["flat_high"])
     text = str(result.table())
     assert "failed: metric 'wrong' returned shape ()" in text
     assert "failed: metric 'raises' failed: ZeroDivisionError" in text
+    assert text.count("failed: metric 'flat' failed: AxisError") == 1
 
 
 def test_without_a_threshold_there_is_no_accuracy(registry, points):
@@ -171,6 +175,52 @@ def test_without_a_threshold_there_is_no_accuracy(registry, points):
     expected = (given.distances["half", "step-l1"] > 0.2).mean()
     assert given.to_pandas().query("attack == 'step-l1'")["acc"].iloc[0] == expected
     assert 0 < expected < 1
+
+
+def test_without_any_threshold_there_is_no_joint_accuracy(registry, points):
+    limits = dict.fromkeys(("l0", "l2", "linf"))
+    result = bench("half", "step", points, "all", registry=registry, thresholds=limits)
+    assert "joint" not in str(result.table())
+    assert "joint" not in set(result.to_pandas()["kind"])
+    some = bench("half", "step", points, "all", registry=registry)
+    assert "joint accuracy" in str(some.table())
+
+
+def test_a_note_says_where_gradients_vanished(plugin, points):
+    from importlib.metadata import EntryPoint
+
+    import torch
+
+    from robustlvq.api import AttackSpec
+    from tests import tiny
+
+    class Jump(tiny.Half):
+        def forward(self, x):
+            margin = (x[:, 0] > 0.5) * 2.0 - 1 + 0 * x[:, 0]
+            return torch.stack([-margin, margin], 1)
+
+    class Asks(tiny.Nothing):
+        def search(self, oracle):
+            oracle.gradient(oracle.x)
+
+    @hookimpl
+    def robustlvq_attacks():
+        return [
+            AttackSpec("sees", "x", norm=Norm.L2, factory=Asks, box="white"),
+            AttackSpec("looks", "x", norm=Norm.LINF, factory=Asks, box="white"),
+            AttackSpec("guesses", "x", norm=Norm.L2, factory=Asks, box="black"),
+        ]
+
+    registry = Registry.discover(
+        [
+            plugin("gradients", robustlvq_attacks=robustlvq_attacks),
+            EntryPoint("metrics", "robustlvq.metrics.hooks", "robustlvq"),
+        ]
+    )
+    models = {"jump": Jump(tiny.HalfConfig()), "smooth": tiny.Half(tiny.HalfConfig())}
+    result = bench(models, "sees,looks,guesses", points, "all", registry=registry)
+    (note,) = [line for line in str(result.table()).splitlines() if "vanished" in line]
+    assert note.startswith("sees, looks: the gradient vanished on 11 of 12 samples (jump); ∞")
 
 
 def test_two_calls_give_the_same_numbers(result):

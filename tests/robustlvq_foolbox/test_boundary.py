@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import foolbox as fb
 import pytest
 import torch
 
-from robustlvq.api import ConfigError, Norm, Target, attack_samples
+from robustlvq.api import ConfigError, Norm, Oracle, Target, attack_samples
+from robustlvq.core.loading import load_model
+from robustlvq.core.registry import Registry
+from robustlvq.data import open_dataset
+from robustlvq_foolbox import boundary
 from robustlvq_foolbox.boundary import Boundary, _Walk
 from robustlvq_foolbox.boundary_config import BoundaryConfig
 from tests.published import golden, mnist_test, published
@@ -103,18 +109,64 @@ def test_comes_close_to_a_hyperplane_and_never_closer() -> None:
     assert bool((found <= 1.2 * exact + 1e-2).all())
 
 
-@pytest.mark.parametrize("size", [1, 7])
-def test_results_do_not_depend_on_the_batch(size: int) -> None:
-    x, y = mnist_test(9)
-    target = Target.of(published("glvq"))
+@pytest.mark.parametrize(
+    "config", [SHORT, BoundaryConfig(iterations=12, max_directions=7, start_directions=11)]
+)
+def test_results_do_not_depend_on_the_batch(config: BoundaryConfig) -> None:
+    data = open_dataset("mnist-5k", Registry.discover())
+    chosen = data.select(10)
+    x, y = torch.from_numpy(data.x[chosen]), torch.from_numpy(data.y[chosen])
+    target = Target.of(load_model("glvq"))
 
-    def run(rows: slice) -> torch.Tensor:
-        seeds = list(range(9))[rows]
-        outcome = attack_samples(target, Boundary(SHORT), Norm.L2, x[rows], y[rows], seeds=seeds)
-        return outcome.distances[Norm.L2]
+    def run(size: int) -> torch.Tensor:
+        parts = []
+        for start in range(0, 10, size):
+            rows = slice(start, start + size)
+            seeds = list(range(10))[rows]
+            outcome = attack_samples(
+                target, Boundary(config), Norm.L2, x[rows], y[rows], seeds=seeds
+            )
+            assert not outcome.failures
+            parts.append(outcome.distances[Norm.L2])
+        return torch.cat(parts)
 
-    parts = [run(slice(start, start + size)) for start in range(0, 9, size)]
-    assert torch.equal(torch.cat(parts), run(slice(0, 9)))
+    together = run(64)
+    assert len(together.unique()) > 5
+    for size in (1, 7):
+        assert torch.equal(run(size), together)
+
+
+@pytest.mark.parametrize(("maximum", "steps"), [(1, 3), (4, 3), (5, 3), (7, 3), (12, 2), (25, 1)])
+def test_exactly_as_many_directions_as_configured(
+    monkeypatch: pytest.MonkeyPatch, maximum: int, steps: int
+) -> None:
+    asked: Counter[int] = Counter()
+
+    def answer(oracle: Oracle, points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Every direction of sample 0 leads closer, none of the others does."""
+        assert len(points) == len(rows)
+        asked.update(rows.tolist())
+        return rows == 0
+
+    monkeypatch.setattr(boundary, "_ask", answer)
+    model = Linear(torch.full((16,), 0.25))
+    oracle = Oracle(model, torch.full((3, 1, 4, 4), 0.6), torch.zeros(3).long(), Norm.L2)
+    oracle.best = torch.full_like(oracle.x, 0.4)
+    oracle.best_distance = torch.full_like(oracle.best_distance, 0.8)
+    boundary._Walkers(oracle, BoundaryConfig(iterations=steps, max_directions=maximum)).run()
+    first = steps * min(5, maximum)
+    assert asked == {0: first, 1: steps * maximum, 2: steps * maximum}
+
+
+@pytest.mark.parametrize("count", [1, 8, 11])
+def test_exactly_as_many_starting_points_as_configured(count: int) -> None:
+    class Constant(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([x.flatten(1).sum(1) * 0 + 1, x.flatten(1).sum(1) * 0], 1)
+
+    oracle = Oracle(Constant(), torch.zeros(2, 1, 4, 4), torch.zeros(2).long(), Norm.L2)
+    boundary.blend_with_noise(oracle, BoundaryConfig(start_directions=count, start_epsilons=30))
+    assert oracle.forward.tolist() == [count + 30] * 2
 
 
 def test_a_sample_without_a_starting_point_is_left_alone() -> None:

@@ -89,6 +89,26 @@ def test_deepfool_finds_the_same_distances_up_to_the_last_bit(attack, model):
     assert matched.double().mean() >= 0.9
 
 
+@pytest.mark.parametrize(
+    ("attack", "model", "median"),
+    [
+        ("deepfool_l2", "glvq", 1.4885),
+        ("deepfool_l2", "glvq_large", 2.3222),
+        ("deepfool_l2", "gtlvq", 2.2308),
+        ("deepfool_l2", "cnn", 1.8741),
+        ("deepfool_linf", "glvq", 0.1234),
+        ("deepfool_linf", "glvq_large", 0.2194),
+        ("deepfool_linf", "cnn", 0.1575),
+    ],
+)
+def test_deepfool_has_the_same_median_over_many_samples(attack, model, median):
+    """Measured with Foolbox 1.8.0 on TensorFlow 1.15.5: the first 200 MNIST test images."""
+    x, y = mnist_test(200)
+    search = ATTACKS[attack]()
+    outcome = attack_samples(Target.of(published(model)), search, search.norm, x, y)
+    assert float(outcome.distances[search.norm].quantile(0.5)) == pytest.approx(median, rel=0.05)
+
+
 @pytest.mark.parametrize("attack", ["deepfool_l2", "deepfool_linf"])
 def test_deepfool_stalls_on_gmlvq_and_agrees_where_it_does_not(attack):
     ours, reference = measure(attack, "gmlvq")

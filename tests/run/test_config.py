@@ -24,12 +24,12 @@ def test_thresholds_are_changed_one_by_one():
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("samples", 0, "not in"),
+        ("samples", 0, "samples = 0 is"),
         ("samples", "some", "not a number or 'all'"),
         ("samples", 2.5, "samples = 2.5"),
-        ("seed", -1, "not in"),
-        ("batch_size", -1, "not in"),
-        ("workers", -1, "not in"),
+        ("seed", -1, "seed = -1 is"),
+        ("batch_size", -1, "batch_size = -1 is"),
+        ("workers", -1, "workers = -1 is"),
         ("thresholds", {"l2": -1}, "threshold of l2"),
         ("thresholds", 3, "thresholds"),
         ("attack_options", {"fgm": 3}, "attack_options"),
@@ -68,6 +68,19 @@ def test_a_file_and_what_stands_above_it(tmp_path):
         ("models: [a\n", "line 2: not valid YAML"),
         ("- a\n- b\n", "must hold keys and values"),
         ("seed: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
+        ("seed: 1\nnull: 3\n", "line 2: 'null' is not a key"),
+        ("true: 1\n", "line 1: 'true' is not a key"),
+        ("1.50: 2\n", "line 1: '1.50' is not a key"),
+        ("<<: {seed: 1}\n", "line 1: '<<' is not a key"),
+        ("? [a, b]\n: 1\n", "line 1: a list or mapping is not a key"),
+        ("{}: 1\n", "line 1: a list or mapping is not a key"),
+        ("!!str [a]: 1\n", "line 1: a list or mapping is not a key"),
+        ("models: a\nseed: 2019-99-99\n", "line 2: not valid YAML: month must be"),
+        ("seed: !!bool maybe\n", "line 1: not valid YAML"),
+        ("seed: &a [*a]\n", "line 1"),
+        ("thresholds: {? [a] : 1}\n", "line 1: not valid YAML"),
+        ("thresholds: {null: 1}\n", "line 1: bench: thresholds"),
+        ("models: " + "[" * 3000 + "]" * 3000, "not valid YAML: too deeply nested"),
     ],
 )
 def test_a_bad_file_is_answered_with_the_line(tmp_path, text, message):
@@ -83,4 +96,5 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not a text file"):
         read_config(tmp_path / "binary.yaml")
-    assert read_config(write(tmp_path, "")) == BenchConfig()
+    for text in ("", "# nothing\n", "null\n"):
+        assert read_config(write(tmp_path, text)) == BenchConfig()

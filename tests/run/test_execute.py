@@ -1,6 +1,9 @@
 import os
 import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,13 +15,21 @@ from robustlvq.api import (
     Dataset,
     ModelError,
     Norm,
+    Outcome,
+    UnknownNameError,
     UsageError,
     WeightsError,
     hookimpl,
 )
 from robustlvq.benchmark import bench, open_result
+from robustlvq.core.contract import Failure
 from robustlvq.core.registry import Registry
+from robustlvq.core.weights import Weights, save_weights
+from robustlvq.run.config import BenchConfig
+from robustlvq.run.execute import _arrays
 from robustlvq.run.models import choose_device, wrap_module
+from robustlvq.run.numerics import reproducible_torch
+from robustlvq.run.runner import run_benchmark
 from tests import tiny
 
 
@@ -129,6 +140,173 @@ def test_a_module_after_training_in_the_same_process(registry, points):
     module(torch.rand(3, 4)).sum().backward()
     result = bench({"m": module}, "step-l2", points, "all", registry=registry, workers=2)
     assert result.failures == ()
+
+
+class Peculiar(tiny.Half):
+    """State that numpy does not know."""
+
+    def __init__(self, value=1.0, extra=None):
+        super().__init__(tiny.HalfConfig(0.4))
+        self.low = torch.nn.Parameter(torch.tensor([value], dtype=torch.bfloat16))
+        self.extra = extra
+        self.register_buffer("complex", torch.tensor([1 + 2j]).conj())
+        self.register_buffer("none", torch.zeros(0, 3))
+        self.register_buffer("sparse", torch.eye(3).to_sparse())
+
+    def get_extra_state(self):
+        return {"extra": self.extra}
+
+    def set_extra_state(self, state):
+        self.extra = state["extra"]
+
+
+def test_fingerprints_of_peculiar_modules(registry, points):
+    found = {
+        wrap_module("m", Peculiar(*options)).fingerprint
+        for options in ((), (1.0,), (1.5,), (1.0, "x"))
+    }
+    assert len(found) == 3
+    result = bench({"m": Peculiar()}, "step-l2", points, "all", registry=registry)
+    assert result.failures == ()
+
+
+def test_a_module_without_parameters_yet(registry, points):
+    with pytest.raises(UsageError, match="'m'") as caught:
+        bench({"m": torch.nn.LazyLinear(2)}, "noise", points, 3, registry=registry)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mapping_may_name_registered_models_and_files(registry, points, tmp_path):
+    file = tmp_path / "w.safetensors"
+    state = {"threshold": torch.tensor(0.4)}
+    save_weights(file, Weights("half", "tests.tiny:Half", {}, state=state))
+    module = tiny.Half(tiny.HalfConfig(0.4))
+    models = {"file": str(file), "own": module, "plain": "half", "both": f"half={file}"}
+    result = bench(models, "step-l2", points, "all", registry=registry)
+    assert [model.name for model in result.record.models] == list(models)
+    assert result.record.header["config"]["models"] == [str(file), "half", f"half={file}"]
+    delta = {name: result.distances[name, "step-l2"] for name in models}
+    np.testing.assert_array_equal(delta["file"], delta["own"])
+    np.testing.assert_array_equal(delta["file"], delta["both"])
+    plain = bench("half", "step-l2", points, "all", registry=registry)
+    np.testing.assert_array_equal(delta["plain"], plain.distances["half", "step-l2"])
+    with pytest.raises(UsageError, match="stands for"):
+        bench({"m": "*"}, "noise", points, 3, registry=registry)
+    with pytest.raises(UnknownNameError, match="half"):
+        bench({"m": "hafl"}, "noise", points, 3, registry=registry)
+
+
+def test_labels_that_the_model_does_not_have(registry, tmp_path):
+    x = np.random.default_rng(0).uniform(size=(6, 4)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x, y=np.arange(6) % 2 + 1)
+    result = bench("half", "noise", tmp_path / "x.npz", 3, registry=registry)
+    (failure,) = result.failures
+    assert "go up to 2, but the model has 2 classes" in str(failure)
+    assert np.isnan(result.distances["half", "noise"]).all()
+
+
+def test_the_dataset_is_stored_so_that_it_is_found_again(registry, points, monkeypatch):
+    monkeypatch.chdir(points.parent)
+    header = bench("half", "noise", points.name, 3, registry=registry).record.header
+    assert header["config"]["dataset"] == str(points)
+    assert header["dataset"]["name"] == points.name
+
+
+def test_two_benchmarks_at_the_same_time_in_one_process(registry):
+    def data(seed):
+        x = np.random.default_rng(seed).uniform(size=(40, 4)).astype(np.float32)
+        return Dataset(f"d{seed}", x, (x[:, 0] > 0.5).astype(np.int64))
+
+    def run(seed):
+        options = {"batch_size": 1, "workers": 1, "registry": registry}
+        result = bench("half", "noise,step-l2", data(seed), "all", **options)
+        assert not result.failures
+        return result.distances
+
+    before = torch.get_num_threads(), torch.backends.cudnn.benchmark
+    expected = [run(1), run(2)]
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(run, (1, 2)))
+    for one, other in zip(expected, found, strict=True):
+        for key in one:
+            np.testing.assert_array_equal(one[key], other[key])
+    assert (torch.get_num_threads(), torch.backends.cudnn.benchmark) == before
+
+
+def test_progress_says_at_once_what_is_computed(registry, points):
+    told = []
+    config = BenchConfig(("half",), ("step-l2", "noise"), str(points), 4, batch_size=4, workers=1)
+
+    def watch(total):
+        assert total == 8
+        return lambda samples, what: told.append((samples, what))
+
+    run_benchmark(config, registry, watch=watch)
+    assert told[0] == (0, "half / step-l2")
+    assert sum(samples for samples, _ in told) == 8
+    assert [what for samples, what in told if samples] == ["half / noise", "half / noise"]
+
+
+def test_what_was_found_before_a_failure_counts():
+    infinite = float("inf")
+    distances = {norm: torch.tensor([0.0, 2.0, infinite, infinite]) for norm in Norm}
+    counts = torch.ones(4, dtype=torch.int64)
+    failures = tuple(Failure(sample, "late") for sample in (10, 11, 12))
+    outcome = Outcome(
+        distances, torch.zeros(4, 1), counts, counts, counts, counts, counts, failures
+    )
+    arrays = _arrays(outcome, [10, 11, 12, 13], 0.0)
+    for norm in Norm:
+        np.testing.assert_array_equal(arrays[norm.value], [0, 2, np.nan, infinite])
+
+
+def test_settings_of_torch_inside_and_afterwards():
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+
+    def settings():
+        return cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32
+
+    before = settings()
+    try:
+        cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = True, True, True
+        changed = settings()
+        with reproducible_torch():
+            assert settings() == (True, False, False, False)
+            with reproducible_torch():
+                pass
+            assert settings() == (True, False, False, False)
+        assert settings() == changed
+    finally:
+        _, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="older PyTorch")
+def test_the_newer_switches_of_torch_are_respected():
+    code = """
+import torch
+from robustlvq.run.numerics import reproducible_torch
+torch.backends.fp32_precision = "tf32"
+parts = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+before = [part.fp32_precision for part in parts]
+with reproducible_torch():
+    assert [part.fp32_precision for part in parts] == ["ieee"] * 3
+assert [part.fp32_precision for part in parts] == before == ["tf32"] * 3
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_device_without_float64(monkeypatch):
+    zeros = torch.zeros
+
+    def without(*size, dtype=torch.float32, **options):
+        if dtype is torch.float64:
+            raise TypeError("the framework doesn't support float64")
+        return zeros(*size, dtype=dtype, **options)
+
+    monkeypatch.setattr(torch, "zeros", without)
+    with pytest.raises(UsageError, match="has no float64"):
+        choose_device("cpu")
 
 
 def test_devices():

@@ -75,6 +75,15 @@ def test_options_reach_the_attack_and_its_family(registry):
     assert configs["step-l2"].beyond == configs["step-linf"].beyond == 0.1
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_options_of_an_attack_stand_above_those_of_its_family(registry, order):
+    given = {"step": {"beyond": 0.1}, "step-l2": {"beyond": 0.2}}
+    options = dict(list(given.items())[::order])
+    configs = {p.name: p.config for p in plan_attacks(["step"], "paper", options, registry)}
+    assert configs["step-l2"].beyond == 0.2
+    assert configs["step-linf"].beyond == 0.1
+
+
 def test_wrong_options(registry):
     with pytest.raises(UnknownNameError, match="key of attack 'step-l2' 'beyonds'"):
         plan_attacks(["step-l2"], "paper", {"step-l2": {"beyonds": 1}}, registry)

@@ -38,9 +38,9 @@ def pids():
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are used on Linux")
 
 
-def python(code, **options):
+def python(code, *arguments, **options):
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", START + code],
+        [sys.executable, "-W", "error", "-c", START + code, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -77,15 +77,60 @@ def test_processes_threads_and_one_worker_agree():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_worker_that_dies_is_a_failure_and_not_the_end():
+def test_a_worker_that_dies_costs_no_other_attack_anything():
     done = python(
         "class Dies(tiny.Nothing):\n"
         "    def search(self, oracle): os._exit(3)\n"
-        "r = bench('half', 'step-l2,own', data, 'all', registry=registry(Dies), workers=2)\n"
-        "assert 'a worker process died' in str(r.failures[-1]), r.failures\n"
-        "assert r.record.status == 'complete'"
+        "r = bench('half', 'own,step-l2,noise', data, 'all', batch_size=2,\n"
+        "    registry=registry(Dies), workers=2)\n"
+        "assert r.record.status == 'complete'\n"
+        "(failure,) = r.failures\n"
+        "assert failure.attack == 'own' and len(failure.samples) == 8, failure\n"
+        "assert 'a worker process died' in str(failure)\n"
+        "for name in ('step-l2', 'noise'):\n"
+        "    assert not np.isnan(r.distances['half', name]).any()\n"
+        "assert np.isnan(r.distances['half', 'own']).all()\n"
+        "r = bench('half', 'own', data, 'all', batch_size=4, registry=registry(Dies), workers=2)\n"
+        "assert [len(f.samples) for f in r.failures] == [8]"
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_only_what_kills_its_worker_alone_is_to_blame(tmp_path):
+    done = python(
+        "class Dies(tiny.Nothing):\n"
+        "    def search(self, oracle):\n"
+        "        if (oracle.x == float(x[5, 0])).any(): os._exit(3)\n"
+        "class DiesOnce(tiny.Nothing):\n"
+        "    def search(self, oracle):\n"
+        "        try: open(sys.argv[1], 'x').close()\n"
+        "        except FileExistsError: return\n"
+        "        os._exit(3)\n"
+        "def run(attack): return bench('half', 'own,step-l2', data, 'all', batch_size=1,\n"
+        "    registry=registry(attack), workers=2)\n"
+        "r = run(Dies)\n"
+        "assert [f.samples for f in r.failures] == [(5,)], r.failures\n"
+        "assert np.isnan(r.distances['half', 'own']).sum() == 1\n"
+        "r = run(DiesOnce)\n"
+        "assert not r.failures, r.failures\n"
+        "assert os.path.exists(sys.argv[1])\n"
+        "assert np.isposinf(r.distances['half', 'own']).all()",
+        tmp_path / "died",
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_probe_that_hangs_is_killed_and_threads_do_the_work():
+    done = python(
+        "from robustlvq.run import pool\n"
+        "def hang():\n"
+        "    os.write(1, f'{os.getpid()}'.encode())\n"
+        "    while True: time.sleep(1)\n"
+        "pool._probe, pool.PROBE_SECONDS = hang, 1.0\n"
+        "assert {pid for pid, _ in pids()} == {os.getpid()}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert not _alive(int(done.stdout))
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

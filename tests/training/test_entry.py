@@ -62,7 +62,7 @@ def registry() -> Registry:
         ModelSpec("fixed", "not trainable", GLVQ, GLVQConfig),
     ]
     datasets = [
-        DatasetSpec("mnist", "a stand-in", open_big, ("test", "train")),
+        DatasetSpec("mnist", "a stand-in", open_big, ("test", "train"), "mnist-5k"),
         DatasetSpec("mnist-5k", "a part of it", open_part, ("all",)),
         DatasetSpec("other", "the same", open_big, ("train",)),
     ]
@@ -110,6 +110,24 @@ def test_a_name_becomes_weights_that_say_how_they_were_made(tmp_path: Path) -> N
         hits = module(torch.from_numpy(test.x)).argmax(1).numpy() == test.y
     assert report.accuracy == pytest.approx(hits.mean())
     assert hits.mean() > 0.9
+
+
+def test_every_split_of_what_is_held_out_is_left_out(tmp_path: Path) -> None:
+    def open_halves(split: str, data_dir: Path | None) -> Dataset:
+        part = open_part(split, data_dir)
+        rows = slice(0, 2) if split == "first" else slice(2, None)
+        return Dataset("mnist-5k", part.x[rows], part.y[rows])
+
+    halves = registry()
+    spec = DatasetSpec("mnist-5k", "two halves", open_halves, ("first", "second"))
+    cast("dict[str, Any]", halves.datasets)["mnist-5k"] = spec
+    assert train_model("tiny", halves, output=tmp_path / "a.safetensors").excluded == 4
+
+
+def test_mnist_is_registered_with_what_must_be_held_out_of_it() -> None:
+    datasets = Registry.discover().datasets
+    assert datasets["mnist"].held_out == "mnist-5k"
+    assert datasets["fashion-mnist"].held_out == ""
 
 
 def test_other_datasets_are_used_whole_and_need_no_test_split(tmp_path: Path) -> None:
