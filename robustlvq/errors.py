@@ -112,5 +112,5 @@ class Cancelled(RobustLVQError):
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most similar to ``name``, ignoring case, or None if none is similar."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    matches = get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.6)
+    matches = get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.5)
     return by_folded[matches[0]] if matches else None

@@ -79,13 +79,14 @@ def evaluate(
     with torch.no_grad():
         parts = [check_scores(model(part), len(part)) for part in cut]
     scores = torch.cat(parts)[: len(points)] if parts else points.new_empty((0, 2))
-    check_numbers(scores)
+    check_numbers(points, scores)
     return scores
 
 
-def check_numbers(scores: torch.Tensor) -> None:
-    """Raise :class:`ModelError` if a score is nan, which no prediction can be made from."""
-    if bool(scores.isnan().any()):
+def check_numbers(points: torch.Tensor, scores: torch.Tensor) -> None:
+    """Raise :class:`ModelError` if a score is nan that is not owed to an input that is."""
+    broken = scores.isnan().any(1)
+    if bool(broken.any()) and bool((~points[broken].flatten(1).isnan().any(1)).any()):
         raise ModelError("the model returned scores that are not a number (nan)")
 
 
@@ -208,7 +209,7 @@ class Oracle:
     ) -> torch.Tensor:
         """Whether the predicted class of each point differs from its sample's label (R,)."""
         rows = self._rows(points, rows)
-        return self.scores(points, rows).argmax(1) != self.y[rows]
+        return _differs(self.scores(points, rows), self.y[rows])
 
     def scores_and_gradient(
         self, points: torch.Tensor, rows: torch.Tensor | None = None, loss: Loss = cross_entropy
@@ -344,9 +345,9 @@ class Oracle:
 
     def _record(self, points: torch.Tensor, rows: torch.Tensor, scores: torch.Tensor) -> None:
         """Count the queries and keep the closest adversarial of each sample."""
-        check_numbers(scores)
+        check_numbers(points, scores)
         self.forward.index_add_(0, rows, torch.ones_like(rows))
-        hits = (scores.argmax(1) != self.y[rows]).nonzero().squeeze(1)
+        hits = _differs(scores, self.y[rows]).nonzero().squeeze(1)
         if not len(hits):
             return
         points, rows = points[hits], rows[hits]
@@ -364,6 +365,11 @@ class Oracle:
         first = torch.full_like(self.y, len(found)).scatter_reduce_(0, rows[tied], tied, "amin")
         chosen = first[first < len(found)]
         self.best[rows[chosen]] = points[chosen]
+
+
+def _differs(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Whether another class than the label's is predicted; nan predicts nothing."""
+    return (scores.argmax(1) != labels) & ~scores.isnan().any(1)
 
 
 def _grad(total: torch.Tensor, leaf: torch.Tensor, retain_graph: bool = False) -> torch.Tensor:

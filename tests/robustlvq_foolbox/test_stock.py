@@ -116,7 +116,14 @@ def run(
     return attack_samples(target, attack, spec.norm, x, y, seeds=[7 + i for i in range(len(x))])
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # numba compiles each of the four for half a minute.
+        pytest.param(name, marks=[pytest.mark.slow] if name.startswith("brendel") else [])
+        for name in SPECS
+    ],
+)
 def test_finds_verified_adversarials_no_closer_than_the_hyperplane(name: str) -> None:
     spec, x, model = SPECS[name], samples(4), Linear()
     if spec.family == "brendel-bethge":
