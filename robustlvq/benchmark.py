@@ -117,7 +117,7 @@ def bench(
         data_dir: Where dataset files are looked for first.
         output: A new folder for the run; by default a fresh one among the saved runs.
         thresholds: t_p by norm ("l0", "l1", "l2", "linf"); defaults to the paper's.
-        attack_options: Options by attack, for instance ``{"boundary": {"steps": 100}}``.
+        attack_options: Options by attack, for instance ``{"boundary": {"iterations": 100}}``.
         workers: How many units of work at a time, 0 for all cores; changes no result.
         registry: Defaults to everything that is installed.
         progress: Show a progress bar on stderr.
@@ -128,6 +128,10 @@ def bench(
             or attack among several raises nothing and is listed in ``failures``.
     """
     references, modules = _split_models(models)
+    if not isinstance(attacks, str | Sequence):
+        raise UsageError('give attacks as names, for instance "boundary" or "all"')
+    if output is not None and not str(output):
+        raise UsageError("output is empty; give a new folder for the run")
     values = {
         "models": references,
         "attacks": split_names(attacks),
@@ -178,12 +182,19 @@ def _split_models(
     models: str | Sequence[str] | Mapping[str, Any],
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     if isinstance(models, Mapping):
-        return (), {str(name): value for name, value in models.items()}
+        return (), {_model_name(name): value for name, value in models.items()}
     if isinstance(models, str):
         return split_names(models), {}
     if not isinstance(models, Sequence) or not all(isinstance(name, str) for name in models):
         raise UsageError('give models as names, or your own as a mapping: {"mine": module}')
     return split_names(models), {}
+
+
+def _model_name(name: object) -> str:
+    text = str(name)
+    if not text.strip() or not text.isprintable():
+        raise UsageError(f"{text!r} cannot be the name of a model; give one line of text")
+    return text
 
 
 @contextmanager

@@ -62,8 +62,9 @@ class PrototypeModel(torch.nn.Module, ABC):
         """
         if tuple(x.shape[1:]) != self.config.shape:
             wanted = ", ".join(map(str, self.config.shape))
+            given = ", ".join(("N", *map(str, x.shape[1:])))
             raise ModelError(
-                f"{type(self).__name__} takes inputs of shape (N, {wanted}), not {tuple(x.shape)}"
+                f"{type(self).__name__} takes inputs of shape (N, {wanted}), not ({given})"
             )
         return self._distances(x.flatten(1)).clamp_min(0)
 

@@ -31,8 +31,9 @@ class Network(torch.nn.Module):
         """
         if tuple(x.shape[1:]) != self.shape:
             wanted = ", ".join(map(str, self.shape))
+            given = ", ".join(("N", *map(str, x.shape[1:])))
             raise ModelError(
-                f"{type(self).__name__} takes inputs of shape (N, {wanted}), not {tuple(x.shape)}"
+                f"{type(self).__name__} takes inputs of shape (N, {wanted}), not ({given})"
             )
         logits: torch.Tensor = self.layers(x)
         return logits

@@ -11,7 +11,7 @@ import typer
 from robustlvq import __version__
 from robustlvq.cli import bench, show, train
 from robustlvq.cli import list as list_module
-from robustlvq.errors import RobustLVQError
+from robustlvq.errors import Cancelled, RobustLVQError
 
 __all__ = ["app", "main", "run"]
 
@@ -60,29 +60,64 @@ def run(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
     0: all went well. 1: something failed, the rest was kept. 2: it was called wrongly.
-    130: it was stopped.
+    130: it was stopped. 141: the reader of its output went away (`| head`).
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
+        code = _call(arguments)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except BrokenPipeError:
+        return _reader_gone()
+    return code
+
+
+def _call(arguments: list[str] | None) -> int:
+    try:
         code = app(args=arguments, prog_name="robustlvq", standalone_mode=False)
+    except Cancelled as error:
+        return _stopped(str(error))
     except RobustLVQError as error:
-        return fail(str(error), error.exit_code)
+        for reason in getattr(error, "reasons", ()) or (str(error),):
+            fail(reason, error.exit_code)
+        return error.exit_code
     except _ClickUsageError as error:
         message = error.format_message()
         if not message:  # no arguments at all: the help was shown
             return 2
         return fail(f"{message.rstrip('.')}; see --help", 2)
     except (KeyboardInterrupt, typer.Abort):
-        return fail("stopped", 130)
+        return _stopped("stopped")
+    except SystemExit as error:
+        # click turns a closed pipe into this.
+        if isinstance(error.__context__, BrokenPipeError):
+            raise error.__context__ from None
+        raise
     except BrokenPipeError:
-        # The reader (`| head`) went away; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        raise
     except OSError as error:
         return fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
-    return code if isinstance(code, int) else 0
+    # typer turns Ctrl-C into this code, without a word.
+    return _stopped("stopped") if code == 130 else code if isinstance(code, int) else 0
+
+
+def _stopped(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 130
+
+
+def _reader_gone() -> int:
+    """Keep the interpreter from complaining at exit that the reader (`| head`) went away."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return 141
 
 
 def fail(message: str, code: int) -> int:

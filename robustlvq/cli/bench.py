@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robustlvq.cli.names import attack_settings, complete
+from robustlvq.cli.names import attack_settings, complete, folder
 from robustlvq.cli.output import print_result, print_unavailable
+from robustlvq.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from robustlvq.core.registry import Registry
+    from robustlvq.run.config import BenchConfig
 
 __all__ = ["bench"]
 
@@ -73,11 +79,15 @@ def bench(
     seed: Annotated[str | None, typer.Option(help="Of all randomness.", show_default="0")] = None,
     batch_size: Annotated[
         str | None,
-        typer.Option(help="Samples per unit of work; changes no result.", show_default="auto"),
+        typer.Option(
+            help="Samples per unit of work: changes no result, only speed.", show_default="auto"
+        ),
     ] = None,
     workers: Annotated[
         str | None,
-        typer.Option(help="Units of work at a time; changes no result.", show_default="all cores"),
+        typer.Option(
+            help="Units of work at a time: changes no result, only speed.", show_default="all cores"
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -85,7 +95,14 @@ def bench(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A new folder for the run.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            help="A new folder for the run.",
+            parser=folder,
+            metavar="PATH",
+            show_default=False,
+        ),
     ] = None,
     data_dir: Annotated[
         Path | None,
@@ -127,7 +144,6 @@ def bench(
     from robustlvq.api import config_from
     from robustlvq.core.registry import Registry
     from robustlvq.run.config import BenchConfig, read_config
-    from robustlvq.run.plan import plan_attacks, resolve_models
 
     registry = Registry.discover()
     print_unavailable(registry)
@@ -140,8 +156,12 @@ def bench(
     else:
         ready = config_from(BenchConfig, {**values, "attack_options": chosen}, "bench")
     # Answers a misspelt name at once, before torch is imported.
-    resolve_models(ready.models, registry.models)
-    plan_attacks(ready.attacks, ready.profile, ready.attack_options, registry)
+    try:
+        _check(ready, registry)
+    except UsageError as error:
+        if config is not None and _is_of_file(str(error), file, ready, registry):
+            raise ConfigError(f"{config}: {error}") from error
+        raise
 
     from robustlvq.benchmark import run_config
 
@@ -150,3 +170,29 @@ def bench(
     shown = result.path if output is not None else result.path.name
     print(f"saved; print it again with: robustlvq show {shown}", file=sys.stderr)
     raise typer.Exit(code or int(bool(registry.unavailable)))
+
+
+def _check(config: BenchConfig, registry: Registry) -> None:
+    """Look up everything that the configuration names; imports no torch."""
+    from robustlvq.run.plan import plan_attacks, resolve_models
+
+    resolve_models(config.models, registry.models)
+    plan_attacks(config.attacks, config.profile, config.attack_options, registry)
+
+
+def _is_of_file(message: str, file: BenchConfig, ready: BenchConfig, registry: Registry) -> bool:
+    """Whether what is wrong stands in the file, not on the command line above it."""
+    from robustlvq.run.plan import plan_attacks, resolve_models
+
+    def is_raised(check: Callable[..., object], *arguments: object) -> bool:
+        try:
+            check(*arguments)
+        except UsageError as error:
+            return str(error) == message
+        return False
+
+    if is_raised(resolve_models, file.models, registry.models):
+        return True
+    if is_raised(plan_attacks, ready.attacks, ready.profile, {}, registry):
+        return is_raised(plan_attacks, file.attacks, file.profile, {}, registry)
+    return is_raised(plan_attacks, ready.attacks, ready.profile, file.attack_options, registry)

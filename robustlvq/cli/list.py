@@ -9,6 +9,7 @@ import typer
 
 from robustlvq.cli.output import print_json, print_unavailable
 from robustlvq.core.locate import find_weights
+from robustlvq.core.paths import trained_weights
 from robustlvq.core.registry import Plugin, Registry
 
 __all__ = ["Kind", "list_command"]
@@ -64,12 +65,19 @@ def _model_rows(registry: Registry) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "weights": find_weights(entry.spec)[0] or "none",
+            "weights": (kind := find_weights(entry.spec)[0]) or "none",
+            "own": _own(name) if kind == "shipped" else "",
             "provider": entry.plugin.distribution,
             "summary": entry.spec.summary,
         }
         for name, entry in registry.models.entries.items()
     ]
+
+
+def _own(name: str) -> str:
+    """Weights that were trained here under a name that has shipped ones, which are used."""
+    path = trained_weights(name)
+    return f"{name}={path}" if path.is_file() else ""
 
 
 def _attack_rows(registry: Registry) -> list[dict[str, Any]]:

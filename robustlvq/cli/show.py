@@ -10,7 +10,10 @@ from robustlvq.cli.output import print_result
 
 __all__ = ["show"]
 
-EPILOG = "Examples:\n\nrobustlvq show latest\n\nrobustlvq show runs/mine --ci"
+EPILOG = (
+    "Examples:\n\nrobustlvq show latest\n\nrobustlvq show runs/mine --ci\n\n"
+    "Exit code: 1 if something failed in the run."
+)
 
 
 def show(
@@ -27,4 +30,4 @@ def show(
     """Print the tables of a saved run again."""
     from robustlvq.benchmark import open_result
 
-    print_result(open_result(run), as_json=as_json, intervals=intervals)
+    raise typer.Exit(print_result(open_result(run), as_json=as_json, intervals=intervals))

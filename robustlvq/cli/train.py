@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robustlvq.cli.names import complete, settings
+from robustlvq.errors import Cancelled
 
 if TYPE_CHECKING:
     from robustlvq.training import EpochReport
@@ -78,6 +80,8 @@ def train(
 
     from tqdm import tqdm
 
+    from robustlvq.core.locate import find_weights
+    from robustlvq.core.paths import trained_weights
     from robustlvq.run.models import choose_device
     from robustlvq.training import train_model
 
@@ -89,20 +93,29 @@ def train(
             bar.set_postfix_str(f"loss {report.loss:.4f}{held_out}", refresh=False)
             bar.update(report.epoch - bar.n)
 
-        report = train_model(
-            name,
-            registry,
-            dataset=dataset,
-            data_dir=data_dir,
-            output=output,
-            force=force,
-            device=choose_device(device),
-            overrides=overrides,
-            model_overrides=of_model,
-            resume=not fresh,
-            on_epoch=on_epoch,
-        )
+        try:
+            report = train_model(
+                name,
+                registry,
+                dataset=dataset,
+                data_dir=data_dir,
+                output=output,
+                force=force,
+                device=choose_device(device),
+                overrides=overrides,
+                model_overrides=of_model,
+                resume=not fresh,
+                on_epoch=on_epoch,
+            )
+        except KeyboardInterrupt as error:
+            again = "the same command without --fresh" if fresh else "the same command"
+            raise Cancelled(f"stopped; {again} goes on from the last finished epoch") from error
     accuracy = (
         "no test split" if report.accuracy is None else f"test accuracy {report.accuracy:.2%}"
     )
     print(f"{report.path}: {accuracy}, {report.epochs} epochs in {report.seconds:.0f} s")
+    by_name = (
+        report.path == trained_weights(name) and find_weights(registry.models[name])[0] == "trained"
+    )
+    reference = name if by_name else shlex.quote(f"{name}={report.path}")
+    print(f"use it: robustlvq bench -m {reference} -a boundary")

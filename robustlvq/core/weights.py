@@ -91,7 +91,9 @@ def read_weights(path: Path) -> Weights:
         if not isinstance(config, dict) or not isinstance(facts, dict):
             raise ValueError("config and facts must be mappings")
         return Weights(header["model"], header["architecture"], config, facts, state, digest)
-    except (KeyError, ValueError) as error:
+    except KeyError as error:
+        raise WeightsError(f"{path} has a damaged header: {error} is missing") from error
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path} has a damaged header: {error}") from error
 
 

@@ -18,7 +18,10 @@ LEGEND = (
 )
 
 TOGETHER = "all attacks together: the adversarials of every attack, measured in each norm"
-JOINT = "; joint: samples without one that is within all thresholds"
+JOINT = (
+    "; joint: samples without one that is within all thresholds at once, so never below the "
+    "accuracies above it"
+)
 
 
 @dataclass(frozen=True)
@@ -136,9 +139,8 @@ def _parts(score: Score) -> list[str]:
 
 
 def _mark(score: Score) -> str:
-    if score.n < score.total:
-        return f"{score.n}/{score.total}"
-    return "*" if score.partial else ""
+    star = "*" if score.lacking and score.n else ""
+    return f"{score.n}/{score.total}{star}" if score.n < score.total else star
 
 
 def _interval_line(scores: Sequence[Score]) -> Line:
@@ -175,18 +177,36 @@ def _masking(summary: Summary, model: str) -> str:
     )
 
 
+def _lacking(scores: Sequence[Score]) -> list[str]:
+    """Which attacks are missing from the worst cases with a star."""
+    models: dict[tuple[str, ...], list[str]] = {}
+    attacks: dict[str, dict[str, None]] = {}
+    for score in scores:
+        if score.n:
+            attacks.setdefault(score.model, {}).update(dict.fromkeys(score.lacking))
+    for model, names in attacks.items():
+        if names:
+            models.setdefault(tuple(names), []).append(model)
+    return [
+        f"*: without {', '.join(names)}, which failed ({', '.join(owners)})"
+        for names, owners in models.items()
+    ]
+
+
 def notes(summary: Summary) -> list[str]:
     """What a reader must know: how to read a cell, what is missing, what failed."""
     record = summary.record
     lines = [LEGEND]
     if len(summary.norms()) > 1:
         lines.append(TOGETHER + (JOINT if summary.has_joint else ""))
-    scores = [score for score in summary if score.kind in ("attack", "worst-case")]
+    scores = list(summary)
     if any(score.n < score.total for score in scores):
         lines.append(f"n/N: only n of N samples have a result; {MISSING}: none has")
-    if any(score.partial and score.n == score.total for score in scores):
-        lines.append("*: taken over attacks of which some lack samples")
+    lines += _lacking(scores)
     lines += [line for model in record.models if (line := _masking(summary, model.name))]
+    native = [m.name for m in record.models if m.verified_in and "float64" not in m.verified_in]
+    if native:
+        lines.append(f"adversarials verified in float32 alone, not in float64: {', '.join(native)}")
     if record.status == "stopped":
         lines.append("stopped before it was finished")
     elif record.status == "running":

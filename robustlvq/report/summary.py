@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal, TypeVar
 
@@ -71,7 +71,7 @@ class Score:
         kind: What ``attack`` is: "attack", the "worst-case" of a norm, the "cross-norm" worst
             case, "joint" threshold accuracy, or "clean" accuracy.
         n, total: Samples with a result, and samples of the run.
-        partial: Whether some attack that a worst case is taken over lacks results.
+        lacking: The attacks that a worst case is not taken over, because they failed.
         values: The metrics by name.
         distances: Those of them that are distances; the others are shares.
         extra: Counts for data frames: share found, queries, seconds.
@@ -85,7 +85,7 @@ class Score:
     n: int
     total: int
     values: Mapping[str, Value]
-    partial: bool = False
+    lacking: tuple[str, ...] = ()
     distances: frozenset[str] = frozenset()
     extra: Mapping[str, float] = field(default_factory=dict)
 
@@ -158,13 +158,11 @@ class Summary:
 
     def worst(self, model: str, norm: Norm) -> Score:
         """delta_p*: the closest adversarial of the run's attacks in this norm."""
-        stack = self._stack(model, norm, [attack.name for attack in self.attacks(norm)])
-        return self._score(model, WORST, "worst-case", norm, stack)
+        return self._worst(model, WORST, "worst-case", norm, self.attacks(norm))
 
     def cross(self, model: str, norm: Norm) -> Score:
         """The closest adversarial in this norm, whatever norm its attack minimised."""
-        stack = self._stack(model, norm, [attack.name for attack in self.record.attacks])
-        return self._score(model, "any attack", "cross-norm", norm, stack)
+        return self._worst(model, "any attack", "cross-norm", norm, self.record.attacks)
 
     @property
     def has_joint(self) -> bool:
@@ -188,14 +186,15 @@ class Summary:
 
     def joint(self, model: str) -> Score:
         """Joint threshold accuracy, footnote 6 of the paper; only where a threshold is set."""
-        names = [attack.name for attack in self.record.attacks]
-        stacks = {norm: self._stack(model, norm, names) for norm in Norm}
-        robust = jointly_robust(stacks, self.record.thresholds)
-        missing = bool(np.isnan(stacks[Norm.L2]).any())
-        robust = robust[~np.isnan(robust)]
+        used, lacking = self._used(model, self.record.attacks)
+        stacks = {norm: self._stack(model, norm, used) for norm in Norm}
+        there = _complete(stacks[Norm.L2])
+        robust = jointly_robust(stacks, self.record.thresholds)[there]
+        if not there.all() and not stacks[Norm.L2][:, there].any():
+            robust = robust[:0]
         total = len(self.record.samples)
         values = {"acc": Value(_mean, robust)}
-        return Score(model, "joint", "joint", None, "", len(robust), total, values, missing)
+        return Score(model, "joint", "joint", None, "", len(robust), total, values, lacking)
 
     def __iter__(self) -> Iterator[Score]:
         for model in (info.name for info in self.record.models):
@@ -209,7 +208,38 @@ class Summary:
             if self.has_joint:
                 yield self.joint(model)
 
-    def _stack(self, model: str, norm: Norm, attacks: list[str]) -> Floats:
+    def _used(self, model: str, attacks: Sequence[AttackInfo]) -> tuple[list[str], tuple[str, ...]]:
+        """The attacks that a worst case is taken over, and those that failed altogether.
+
+        An attack that has no result because the run was stopped is among the former: the
+        worst case is not known without it.
+        """
+        failed = {failure.attack for failure in self.record.failures if failure.model == model}
+        used: list[str] = []
+        lacking: list[str] = []
+        for attack in attacks:
+            delta = self.record.cells[model, attack.name].distance(attack.norm)
+            # What is left of a failed attack are the clean mistakes, at distance 0.
+            nothing = not np.nan_to_num(delta, nan=0.0).any()
+            (lacking if nothing and attack.name in failed else used).append(attack.name)
+        return used, tuple(lacking)
+
+    def _worst(
+        self, model: str, name: str, kind: Kind, norm: Norm, attacks: Sequence[AttackInfo]
+    ) -> Score:
+        """A worst case over the samples for which every attack that did not fail has a result.
+
+        Only so is a worst case over more attacks never above one over some of them.
+        """
+        used, lacking = self._used(model, attacks)
+        stack = self._stack(model, norm, used)
+        delta = np.where(_complete(stack), worst_case(stack), np.nan)
+        return replace(self._score(model, name, kind, norm, delta), lacking=lacking)
+
+    def _stack(self, model: str, norm: Norm, attacks: Sequence[str]) -> Floats:
+        """The distances (attacks, N); one row of nan if there is no attack."""
+        if not attacks:
+            return np.full((1, len(self.record.samples)), np.nan)
         return np.stack([self.record.cells[model, name].distance(norm) for name in attacks])
 
     def _score(
@@ -223,7 +253,6 @@ class Summary:
         extra: Mapping[str, float] | None = None,
     ) -> Score:
         missing = bool(np.isnan(delta).any())
-        delta = worst_case(delta) if delta.ndim == 2 else delta
         there = delta[~np.isnan(delta)]
         if missing and not there.any():
             there = there[:0]  # clean mistakes alone say nothing about an attack that failed
@@ -246,7 +275,6 @@ class Summary:
             n=len(there),
             total=len(delta),
             values=values,
-            partial=missing,
             distances=frozenset(n for n, s in self.metrics.items() if s.unit == "distance"),
             extra=extra or {},
         )
@@ -272,6 +300,12 @@ def _checked(spec: MetricSpec) -> Callable[..., Any]:
 def _failure(owner: str, error: Exception) -> str:
     first = (str(error).strip().splitlines() or ["no message"])[0]
     return f"{owner} failed: {type(error).__name__}: {first}"
+
+
+def _complete(stack: Floats) -> npt.NDArray[np.bool_]:
+    """Where every row of (attacks, N) has a result (N,)."""
+    there: npt.NDArray[np.bool_] = np.logical_not(np.isnan(stack).any(axis=0))
+    return there
 
 
 def _at(function: Callable[..., Any], threshold: float) -> Callable[[Floats], Any]:

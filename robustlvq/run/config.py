@@ -118,12 +118,11 @@ def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[str, int]]:
             return values, lines
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(f"{path} must hold keys and values, for instance `models: [glvq]`")
+        _refuse_twins(node, path)
         for key, value in node.value:
             line = key.start_mark.line + 1
             if key.tag != "tag:yaml.org,2002:str" or not isinstance(key, yaml.ScalarNode):
                 raise ConfigError(f"{path}, line {line}: {_shown(key)} is not a key of {OWNER}")
-            if key.value in lines:
-                raise ConfigError(f"{path}, line {line}: {key.value!r} is given twice")
             lines[key.value] = line
             values[key.value] = _construct(loader, value, path)
     except RecursionError as error:
@@ -131,6 +130,30 @@ def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     finally:
         loader.dispose()
     return values, lines
+
+
+def _refuse_twins(root: yaml.Node, path: Path) -> None:
+    """Refuse a key that a mapping, at any depth, has twice: YAML keeps the last in silence."""
+    waiting, seen = [root], {id(root)}
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.SequenceNode):
+            inside = list(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            inside = [part for pair in node.value for part in pair]
+            keys: set[tuple[str, str]] = set()
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                if (key.tag, key.value) in keys:
+                    line = key.start_mark.line + 1
+                    raise ConfigError(f"{path}, line {line}: {key.value!r} is given twice")
+                keys.add((key.tag, key.value))
+        else:
+            continue
+        # An alias stands for the same node again, and can even contain itself.
+        waiting += [part for part in inside if id(part) not in seen]
+        seen |= {id(part) for part in inside}
 
 
 def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path) -> Any:

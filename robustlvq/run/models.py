@@ -11,7 +11,24 @@ from robustlvq.api import Config, ModelError, RobustLVQError, UsageError
 from robustlvq.core.loading import OpenedModel, fingerprint, open_model
 from robustlvq.core.registry import Registry
 
-__all__ = ["choose_device", "open_models", "wrap_module"]
+__all__ = ["NoUsableModelError", "choose_device", "no_usable_model", "open_models", "wrap_module"]
+
+
+class NoUsableModelError(ModelError):
+    """Not a single model of a run can be used.
+
+    Attributes:
+        reasons: Why, in one line per model.
+    """
+
+    def __init__(self, failed: Mapping[str, RobustLVQError]) -> None:
+        self.reasons = tuple(f"model {name}: {error}" for name, error in failed.items())
+        super().__init__(f"none of the models can be used: {'; '.join(self.reasons)}")
+
+
+def no_usable_model(failed: Mapping[str, RobustLVQError]) -> RobustLVQError:
+    """What to raise when every model of a run failed: the failure itself if there is one."""
+    return next(iter(failed.values())) if len(failed) == 1 else NoUsableModelError(failed)
 
 
 def choose_device(name: str) -> torch.device:
@@ -92,9 +109,5 @@ def open_models(
     for name, module in modules.items():
         opened[name] = wrap_module(name, module)
     if not opened and failed:
-        first = next(iter(failed.values()))
-        if len(failed) == 1:
-            raise first
-        reasons = "; ".join(map(str, failed.values()))
-        raise ModelError(f"none of the models can be used: {reasons}") from first
+        raise no_usable_model(failed)
     return opened, failed

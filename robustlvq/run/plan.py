@@ -83,7 +83,9 @@ def resolve_models(names: Sequence[str], models: Table[ModelSpec]) -> tuple[str,
     found: list[str] = []
     for name in names:
         if "=" in name or name.endswith(".safetensors"):
-            own, given, _ = name.partition("=")
+            own, given, file = name.partition("=")
+            if given and not file.strip():
+                raise UsageError(f"model {name!r}: name a weight file after the '='")
             found.append(f"{models[own].name}{name[len(own) :]}" if given else name)
         elif name == "all":
             ready = [own for own, spec in models.items() if find_weights(spec)[0]]

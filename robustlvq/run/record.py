@@ -50,12 +50,21 @@ def empty_cell(samples: int) -> Cell:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model of the run: its name there, fingerprint, origin of the weights, and facts."""
+    """A model of the run.
+
+    Attributes:
+        name: What it is called there.
+        fingerprint: Over architecture, configuration and parameters.
+        weights: Where they come from.
+        facts: How they were made.
+        verified_in: The precisions in which its adversarials are verified; empty if unknown.
+    """
 
     name: str
     fingerprint: str = ""
     weights: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    verified_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,13 +150,22 @@ def assemble(
     cells: Mapping[tuple[str, str], Cell],
     clean: Mapping[str, npt.NDArray[np.int64]],
 ) -> RunRecord:
-    """Build a record from a header of :data:`FORMAT` and the arrays."""
+    """Build a record from a header of :data:`FORMAT` and the arrays.
+
+    The header has passed :func:`robustlvq.run.header.check_header`.
+    """
     keep = ("name", "fingerprint", "weights", "facts")
     order = ["", *(item["name"] for kind in ("models", "attacks") for item in header[kind])]
     return RunRecord(
         path=path,
         header=header,
-        models=tuple(ModelInfo(**{key: model[key] for key in keep}) for model in header["models"]),
+        models=tuple(
+            ModelInfo(
+                **{key: model[key] for key in keep},
+                verified_in=tuple(model.get("verified_in", ())),
+            )
+            for model in header["models"]
+        ),
         attacks=tuple(
             AttackInfo(
                 name=attack["name"],
@@ -163,7 +181,13 @@ def assemble(
         cells=cells,
         clean=clean,
         failures=tuple(
-            RunFailure(**{**failure, "samples": tuple(failure["samples"])})
+            RunFailure(
+                message=failure["message"],
+                model=failure["model"],
+                attack=failure["attack"],
+                samples=tuple(failure["samples"]),
+                traceback=failure["traceback"],
+            )
             for failure in sorted(
                 header["failures"],
                 key=lambda f: (order.index(f["model"]), order.index(f["attack"]), f["message"]),

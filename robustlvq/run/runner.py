@@ -9,6 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from robustlvq.api import Cancelled, Dataset, RobustLVQError, Target, UsageError, as_mapping
@@ -23,7 +25,7 @@ from robustlvq.run.execute import (
     execute,
     worker_count,
 )
-from robustlvq.run.models import choose_device, open_models
+from robustlvq.run.models import choose_device, no_usable_model, open_models
 from robustlvq.run.numerics import reproducible_torch
 from robustlvq.run.plan import AttackPlan, cut, model_keys, plan_attacks, resolve_models
 from robustlvq.run.schedule import Progress
@@ -34,6 +36,9 @@ __all__ = ["run_benchmark"]
 BATCH_CPU = 25
 BATCH_GPU = 1000
 """Samples per shard: on the CPU few, so that cores are busy and progress is seen."""
+
+EXAMPLES = 8
+"""Clean samples on which the float64 twin of a model is tried."""
 
 Watch = Callable[[int], Progress]
 """Called with the number of samples to compute; returns what is told about each step."""
@@ -61,6 +66,7 @@ def run_benchmark(
 
     Raises:
         UsageError: The configuration asks for something that does not exist.
+        NoUsableModelError: Not one of several models can be opened and evaluated.
         RobustLVQError: The dataset, or every model, cannot be used.
         Cancelled: It was stopped (Ctrl-C); what was finished is saved.
     """
@@ -94,6 +100,12 @@ def run_benchmark(
     )
     names = [*named, *modules]
     batch = config.batch_size or (BATCH_CPU if device.type == "cpu" else BATCH_GPU)
+    began = perf_counter()
+    with reproducible_torch():
+        targets, clean, broken = _targets(opened, job)
+    unusable |= broken
+    if not targets:
+        raise no_usable_model({name: unusable[name] for name in names})
     failures = Failures()
     for name, error in unusable.items():
         failures.add(str(error), name)
@@ -111,7 +123,7 @@ def run_benchmark(
             "fingerprint": dataset.fingerprint,
             "size": len(dataset),
         },
-        "models": [_model_header(name, opened.get(name)) for name in names],
+        "models": [_model_header(name, opened.get(name), targets.get(name)) for name in names],
         "attacks": [_attack_header(attack, config.profile, registry) for attack in attacks],
         "samples": samples.tolist(),
         "labels": dataset.y[samples].tolist(),
@@ -119,9 +131,9 @@ def run_benchmark(
         "failures": failures.as_json(),
     }
     store = RunStore.create(output, header)
-    began = perf_counter()
+    for name, predicted in clean.items():
+        store.save_clean(name, predicted)
     with reproducible_torch():
-        targets = _targets(opened, job, store, failures)
         shards = cut(list(targets), list(job.attacks), len(samples), batch)
         progress = watch(sum(map(len, shards))) if watch else None
         finished = execute(shards, targets, job, store, failures, progress)
@@ -156,28 +168,35 @@ def _absolute(dataset: str) -> str:
 
 
 def _targets(
-    opened: Mapping[str, OpenedModel], job: Job, store: RunStore, failures: Failures
-) -> dict[str, Target]:
-    """The models that pass their clean evaluation."""
+    opened: Mapping[str, OpenedModel], job: Job
+) -> tuple[dict[str, Target], dict[str, npt.NDArray[np.int64]], dict[str, RobustLVQError]]:
+    """The models that pass their clean evaluation, its results, and why the others do not."""
     targets: dict[str, Target] = {}
+    clean: dict[str, npt.NDArray[np.int64]] = {}
+    broken: dict[str, RobustLVQError] = {}
+    example, _ = job.tensors(0, EXAMPLES)
     for name, model in opened.items():
         try:
-            target = Target.of(model.module, job.device)
-            store.save_clean(name, clean_predictions(target, job))
+            target = Target.of(model.module, job.device, example)
+            clean[name] = clean_predictions(target, job)
             targets[name] = target
         except RobustLVQError as error:
-            failures.add(str(error), name)
-    return targets
+            broken[name] = error
+    return targets, clean, broken
 
 
-def _model_header(name: str, model: OpenedModel | None) -> dict[str, Any]:
+def _model_header(name: str, model: OpenedModel | None, target: Target | None) -> dict[str, Any]:
     if model is None:
-        return {"name": name, "fingerprint": "", "weights": "", "facts": {}}
+        return {"name": name, "fingerprint": "", "weights": "", "facts": {}, "verified_in": []}
+    verified = [] if target is None else ["float32"]
+    if target is not None and target.exact is not None:
+        verified.append("float64")
     return {
         "name": name,
         "fingerprint": model.fingerprint,
         "weights": model.weights,
         "facts": {"config": as_mapping(model.config), **model.facts},
+        "verified_in": verified,
     }
 
 

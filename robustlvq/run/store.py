@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robustlvq.api import DataError, UnknownNameError
+from robustlvq.api import DataError, UnknownNameError, UsageError
 from robustlvq.core.paths import make_dir, runs_dir
 from robustlvq.errors import OutputError
+from robustlvq.run.header import check_header
 from robustlvq.run.plan import Shard
 from robustlvq.run.record import (
     FORMAT,
@@ -137,6 +138,7 @@ def open_run(reference: str | Path) -> RunRecord:
 
     Raises:
         UnknownNameError: There is no such run.
+        UsageError: The beginning of an id that several have.
         DataError: It is damaged.
     """
     path = _find(reference)
@@ -144,17 +146,17 @@ def open_run(reference: str | Path) -> RunRecord:
         header = json.loads((path / HEADER).read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path} is not a run: {HEADER} cannot be read") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path / HEADER} is damaged: {error}") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise DataError(f"{path / HEADER} was not written by this version of robustlvq ({FORMAT})")
-    try:
-        return assemble(path, header, _cells(path, header), _clean(path, header))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DataError(f"{path / HEADER} is damaged: {type(error).__name__}: {error}") from error
+    check_header(path / HEADER, header)
+    return assemble(path, header, _cells(path, header), _clean(path, header))
 
 
 def _find(reference: str | Path) -> Path:
+    if not str(reference).strip():
+        raise UsageError("name a run: its folder, its id, or 'latest'")
     path = Path(reference).expanduser()
     if (path / HEADER).is_file():
         return path
@@ -167,9 +169,16 @@ def _find(reference: str | Path) -> Path:
                 f"there is no run in {folder}; make one: robustlvq bench -m glvq -a fgm"
             )
         return folder / saved[-1]
-    matches = [name for name in saved if text and name.startswith(text)]
+    matches = [name for name in saved if name.startswith(text)]
+    if text in matches:
+        return folder / text
     if len(matches) == 1:
         return folder / matches[0]
+    if matches:
+        more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
+        raise UsageError(
+            f"run {text!r} is ambiguous: {', '.join(matches[:5])}{more}; give more of the id"
+        )
     if path.is_dir():
         raise DataError(f"{path} is not a run: it has no {HEADER}")
     hint = f"give its folder, 'latest', or an id in {folder}"

@@ -88,11 +88,16 @@ def write_checkpoint(path: Path, key: str, progress: Progress) -> None:
         raise OutputError(f"cannot write the checkpoint {path}: {error}") from error
 
 
-def read_checkpoint(path: Path, key: str) -> Progress | None:
+def read_checkpoint(path: Path, key: str, epochs: int) -> Progress | None:
     """The progress saved at ``path``, or None if there is no such file.
 
+    Args:
+        path: The file.
+        key: Of the training that is to go on.
+        epochs: How many epochs that one has at most.
+
     Raises:
-        UsageError: It is damaged, or of another training.
+        UsageError: It is damaged, of another training, or has more epochs than that.
     """
     if not path.exists():
         return None
@@ -104,4 +109,9 @@ def read_checkpoint(path: Path, key: str) -> Progress | None:
         raise UsageError(f"the checkpoint {path} is damaged; {cure}") from error
     if found != key:
         raise UsageError(f"the checkpoint {path} is of another training; {cure}")
+    if progress.epoch > epochs:
+        raise UsageError(
+            f"the checkpoint {path} has {progress.epoch} epochs already, {epochs} were asked for; "
+            f"give --epochs {progress.epoch} or more, or start afresh with --fresh"
+        )
     return progress

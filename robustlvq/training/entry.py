@@ -20,7 +20,7 @@ from robustlvq.core.paths import make_dir, trained_weights
 from robustlvq.core.registry import Registry
 from robustlvq.core.specs import resolve
 from robustlvq.core.weights import Weights, save_weights
-from robustlvq.errors import UsageError
+from robustlvq.errors import OutputError, UsageError
 from robustlvq.training.config import TrainConfig
 from robustlvq.training.loop import EpochReport, History, as_trainable, train
 
@@ -89,10 +89,11 @@ def train_model(
 
     Raises:
         UsageError: The weight file exists, the model has no recipe, the dataset no split
-            "train", or a value is unknown or out of range.
+            "train", a value is unknown or out of range, or the checkpoint is of another
+            training or has more epochs than are asked for.
         DataError: The dataset cannot be opened, or does not fit the model.
         ModelError: The module cannot be trained, or its loss is not finite.
-        OutputError: The weight file cannot be written.
+        OutputError: The weight file cannot be written, or is a folder.
     """
     registry = registry or Registry.discover()
     spec = registry.models[name]
@@ -165,6 +166,10 @@ def _report(
 
 
 def _free_path(path: Path, force: bool) -> Path:
+    if path.is_dir():
+        raise OutputError(
+            f"{path} is a folder; give a file, for instance -o {path / 'my.safetensors'}"
+        )
     if path.exists() and not force:
         raise UsageError(f"{path} exists; replace it with --force or choose another with -o")
     return path

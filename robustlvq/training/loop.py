@@ -90,14 +90,14 @@ def train(
 
     Raises:
         ModelError: The module cannot be trained, or its loss is not finite.
-        UsageError: The checkpoint is of another training.
+        UsageError: The checkpoint is of another training, or has more epochs already.
     """
     trainable = as_trainable(module)
     x, y = torch.from_numpy(dataset.x), torch.from_numpy(dataset.y)
     kept, held = _split(len(y), config)
     devices = [device] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        progress = read_checkpoint(checkpoint, key) if checkpoint else None
+        progress = read_checkpoint(checkpoint, key, config.epochs) if checkpoint else None
         if progress is None:
             trainable.initialise(x[kept], y[kept], config.seed)
         module.to(device)

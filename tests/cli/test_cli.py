@@ -287,3 +287,96 @@ def test_a_terminal_without_unicode_is_served(points):
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = command("list", "attacks", env=env)
     assert done.returncode == 0
+
+
+def test_a_closed_pipe_is_no_error():
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"{sys.executable} -m robustlvq list --json | true; echo ${{PIPESTATUS[0]}}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.strip() in ("0", "141")
+
+
+def test_ctrl_c_outside_the_work_says_stopped(robustlvq, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("robustlvq.benchmark.open_result", interrupt)
+    assert robustlvq("show") == (130, "", "stopped\n")
+    monkeypatch.setattr("robustlvq.training.train_model", interrupt)
+    message = "stopped; the same command goes on from the last finished epoch\n"
+    assert robustlvq("train", "half") == (130, "", message)
+    assert "without --fresh" in robustlvq("train", "half", "--fresh")[2]
+
+
+def test_training_says_how_to_use_the_weights(robustlvq, monkeypatch, tmp_path):
+    from robustlvq.core.paths import trained_weights
+    from robustlvq.training import TrainReport
+
+    def made(name, registry, *, output=None, **_):
+        path = output or trained_weights(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+        return TrainReport(path, 0.5, None, 1, 0, 1, 1, 1.0)
+
+    monkeypatch.setattr("robustlvq.training.train_model", made)
+    used = "use it: robustlvq bench -m "
+    assert f"{used}untrained -a" in robustlvq("train", "untrained")[1]
+    own = tmp_path / "a b.safetensors"
+    assert f"{used}'untrained={own}' -a" in robustlvq("train", "untrained", "-o", own)[1]
+    shipped = tmp_path / "shipped.safetensors"
+    monkeypatch.setattr("robustlvq.core.specs.ModelSpec.shipped_weights", lambda spec: shipped)
+    assert f"{used}half={trained_weights('half')} -a" in robustlvq("train", "half")[1]
+    models = {row["name"]: row for row in json.loads(robustlvq("list", "--json")[1])["models"]}
+    assert models["half"]["own"] == f"half={trained_weights('half')}"
+    assert models["third"]["own"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "named"),
+    [
+        ("models: hafl\n", ["-a", "noise"], True),
+        ("models: half\nattacks: nose\n", [], True),
+        ("attack_options: {step-l2: {beyonds: 1}}\n", ["-m", "half", "-a", "step-l2"], True),
+        ("models: half\n", ["-a", "nose"], False),
+        ("attacks: noise\n", ["-m", "hafl"], False),
+        ("models: half\nattacks: step-l2\n", ["--set", "step-l2.beyonds=1"], False),
+    ],
+)
+def test_a_mistake_in_a_file_names_the_file(robustlvq, points, tmp_path, text, arguments, named):
+    path = tmp_path / "bench.yaml"
+    path.write_text(text)
+    code, _, err = robustlvq("bench", "-c", path, "-d", points, *arguments)
+    (line,) = errors(err)
+    assert code == 2
+    assert line.startswith(f"error: {path}: ") is named
+
+
+def test_no_model_that_can_be_evaluated(robustlvq, points):
+    bench = "bench", "-a", "noise", "-d", points, "-n", "3", "-m"
+    code, out, err = robustlvq(*bench, "nan-model,flat-model")
+    assert (code, out) == (1, "")
+    assert [line.split(":")[1] for line in errors(err)] == [" model nan-model", " model flat-model"]
+
+
+def test_show_fails_if_the_run_has_failures(robustlvq, points):
+    bench = "bench", "-m", "half", "-d", points, "-n", "5", "-a"
+    assert robustlvq(*bench, "returns-nan,noise")[0] == 1
+    assert robustlvq("show")[0] == 1
+    assert robustlvq("show", "")[0] == 2
+
+
+def test_empty_options(robustlvq, points):
+    bench = "bench", "-a", "noise", "-d", points, "-n", "3"
+    code, _, err = robustlvq(*bench, "-m", "half", "-o", "")
+    assert (code, errors(err)) == (2, ["error: -o is empty; give a new folder for the run"])
+    code, _, err = robustlvq(*bench, "-m", "half=")
+    assert code == 2
+    assert "name a weight file after the '='" in errors(err)[0]

@@ -82,3 +82,14 @@ def test_weights_of_an_unknown_model(tmp_path, registry):
     save_weights(path, weights(model="hafl"))
     with pytest.raises(UnknownNameError, match="did you mean 'half'"):
         load_model(str(path), registry=registry)
+
+
+@pytest.mark.parametrize("key", ["config", "facts", "model", "architecture"])
+def test_a_header_that_lacks_a_key_says_so(tmp_path, key):
+    keys = {"model": "half", "architecture": "a:b", "config": "{}", "facts": "{}"}
+    header = {"format": "robustlvq-weights-1", **keys}
+    del header[key]
+    path = tmp_path / "w.safetensors"
+    save_file({"threshold": torch.zeros(())}, path, metadata=header)
+    with pytest.raises(WeightsError, match=f"has a damaged header: '{key}' is missing"):
+        read_weights(path)

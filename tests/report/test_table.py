@@ -226,3 +226,86 @@ def test_a_note_says_where_gradients_vanished(plugin, points):
 def test_two_calls_give_the_same_numbers(result):
     first, second = result.to_pandas(), result.to_pandas()
     assert first.equals(second)
+
+
+def lose(result, attack, start):
+    """The result as if the run had been stopped before an attack had its samples from start on."""
+    run = result.path / "run.json"
+    run.write_text(run.read_text().replace('"complete"', '"stopped"'))
+    index = [info.name for info in result.record.attacks].index(attack)
+    for shard in result.path.glob(f"shard-*-{index:03d}-*.npz"):
+        if int(shard.stem.rsplit("-", 1)[1]) >= start:
+            shard.unlink()
+    return open_result(result.path, result.registry)
+
+
+@pytest.fixture
+def whole(registry, points):
+    options = {"registry": registry, "batch_size": 3, "workers": 1}
+    return bench("half,third", "step,noise", points, "all", **options)
+
+
+def test_the_worst_cases_of_a_stopped_run_agree(whole):
+    stopped = lose(whole, "noise", 6)
+    frame = stopped.to_pandas().query("kind != 'attack'").set_index(["model", "kind", "norm"])
+    expected = whole.distances["half", "step-l2"][:6], whole.distances["half", "noise"][:6]
+    for model in ("half", "third"):
+        for norm in ("l2", "linf"):
+            row = frame.loc[model, "worst-case", norm]
+            cross = frame.loc[model, "cross-norm", norm]
+            assert (row["n"], cross["n"]) == (6 if norm == "l2" else 12, 6)
+            if norm == "l2":
+                assert cross["median"] <= row["median"]
+                assert cross["acc"] <= row["acc"]
+        joint = frame.loc[model, "joint", ""]
+        assert joint["n"] == 6
+        assert joint["acc"] >= frame.loc[model, "cross-norm", "l2"]["acc"]
+    row = frame.loc["half", "worst-case", "l2"]
+    assert row["median"] == np.median(np.minimum(*expected))
+    assert "6/12" in str(stopped.table())
+    assert "*" not in str(stopped.table())
+
+
+def test_without_any_common_sample_there_is_no_worst_case(whole):
+    stopped = lose(whole, "noise", 0)
+    frame = stopped.to_pandas()
+    assert (frame[frame.kind.isin(["cross-norm", "joint"])].n == 0).all()
+    (row,) = [line for line in str(stopped.table()).splitlines() if line.startswith("joint")]
+    assert row.split() == ["joint", "accuracy", "–", "0/12", "–", "0/12"]
+
+
+def test_a_failed_attack_does_not_erase_the_others(result):
+    frame = result.to_pandas().set_index(["model", "kind", "attack", "norm"])
+    row = frame.loc["half", "worst-case", "worst-case", "l2"]
+    assert row["n"] == 12
+    text = str(result.table())
+    assert "*: without returns-nan, which failed (half, third)" in text.splitlines()
+    starred = [line.split()[0] for line in text.splitlines() if "*" in line]
+    assert starred == ["worst", "worst", "worst", "worst", "joint", "*:"]
+
+
+def test_a_sample_that_failed_alone_is_left_out_of_the_worst_case(registry, tmp_path):
+    x = np.full((6, 4), 0.25, np.float32)
+    x[3, 1] = 0.95
+    np.savez(tmp_path / "x.npz", x=x, y=np.zeros(6, np.int64))
+    attacks = "raises-for-one,step-l2"
+    result = bench("half", attacks, tmp_path / "x.npz", "all", registry=registry)
+    row = result.to_pandas().query("kind == 'worst-case'").iloc[0]
+    assert (row["n"], row["total"]) == (5, 6)
+
+
+def test_a_note_says_which_models_float64_does_not_verify(registry, points):
+    import torch
+
+    from tests import tiny
+
+    class Single(tiny.Half):
+        def forward(self, x):
+            return super().forward(x) @ torch.eye(2, dtype=torch.float32)
+
+    models = {"single": Single(tiny.HalfConfig()), "both": tiny.Half(tiny.HalfConfig())}
+    result = bench(models, "step-l2", points, "all", registry=registry)
+    assert [m.verified_in for m in result.record.models] == [("float32",), ("float32", "float64")]
+    assert result.failures == ()
+    (note,) = [line for line in str(result.table()).splitlines() if "verified" in line]
+    assert note == "adversarials verified in float32 alone, not in float64: single"

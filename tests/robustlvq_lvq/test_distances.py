@@ -138,7 +138,7 @@ def test_loss_is_finite_where_prototypes_meet() -> None:
 
 
 def test_wrong_shape_is_one_clear_line() -> None:
-    with pytest.raises(ModelError, match=r"GLVQ takes inputs of shape \(N, 2, 3\), not \(4, 6\)"):
+    with pytest.raises(ModelError, match=r"GLVQ takes inputs of shape \(N, 2, 3\), not \(N, 6\)"):
         make("glvq")(torch.rand(4, 6))
 
 

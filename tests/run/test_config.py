@@ -98,3 +98,24 @@ def test_files_that_cannot_be_read(tmp_path):
         read_config(tmp_path / "binary.yaml")
     for text in ("", "# nothing\n", "null\n"):
         assert read_config(write(tmp_path, text)) == BenchConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("attack_options:\n  bim: {iterations: 5}\n  bim: {iterations: 6}\n", 3),
+        ("attack_options:\n  bim:\n    iterations: 5\n    iterations: 6\n", 4),
+        ("thresholds: {l2: 1,\n  l2: 2}\n", 2),
+        ("models: glvq\nmodels: gmlvq\n", 2),
+    ],
+)
+def test_a_key_that_is_given_twice_at_any_depth(tmp_path, text, line):
+    with pytest.raises(ConfigError, match=rf"line {line}: '\w+' is given twice"):
+        read_config(write(tmp_path, text))
+
+
+def test_the_same_key_in_two_mappings_and_aliases(tmp_path):
+    text = "attack_options: {bim: &a {iterations: 5}, fgsm: *a, pgd: {iterations: 6}}\n"
+    options = read_config(write(tmp_path, text)).attack_options
+    assert options["fgsm"] == {"iterations": 5}
+    assert options["pgd"] == {"iterations": 6}

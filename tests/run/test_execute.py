@@ -27,7 +27,7 @@ from robustlvq.core.registry import Registry
 from robustlvq.core.weights import Weights, save_weights
 from robustlvq.run.config import BenchConfig
 from robustlvq.run.execute import _arrays
-from robustlvq.run.models import choose_device, wrap_module
+from robustlvq.run.models import NoUsableModelError, choose_device, wrap_module
 from robustlvq.run.numerics import reproducible_torch
 from robustlvq.run.runner import run_benchmark
 from tests import tiny
@@ -120,6 +120,34 @@ def test_a_run_without_a_usable_model_is_an_error(registry, points):
         bench(["untrained", "broken-model"], "noise", points, 3, registry=registry)
 
 
+def test_a_run_in_which_no_model_can_be_evaluated_is_an_error(registry, points, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(ModelError, match="nan"):
+        bench("nan-model", "noise", points, 3, registry=registry, output=run)
+    names = ["nan-model", "untrained", "flat-model"]
+    with pytest.raises(NoUsableModelError) as caught:
+        bench(names, "noise", points, 3, registry=registry, output=run)
+    assert [reason.split(":")[0] for reason in caught.value.reasons] == [
+        f"model {name}" for name in names
+    ]
+    assert not (run / "run.json").exists()
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\tb"])
+def test_names_of_models_are_one_line(registry, points, name):
+    with pytest.raises(UsageError, match="cannot be the name of a model"):
+        bench({name: tiny.Half(tiny.HalfConfig())}, "noise", points, 3, registry=registry)
+
+
+def test_what_is_not_given_is_named(registry, points):
+    with pytest.raises(UsageError, match="give attacks as names"):
+        bench("half", None, points, 3, registry=registry)
+    with pytest.raises(UsageError, match="give models as names"):
+        bench(None, "noise", points, 3, registry=registry)
+    with pytest.raises(UsageError, match="output is empty"):
+        bench("half", "noise", points, 3, registry=registry, output="")
+
+
 def test_your_own_module_in_one_call(registry, points):
     module = tiny.Half(tiny.HalfConfig(0.4)).train()
     result = bench({"mine": module}, "step-l2", points, "all", registry=registry)
@@ -199,10 +227,8 @@ def test_a_mapping_may_name_registered_models_and_files(registry, points, tmp_pa
 def test_labels_that_the_model_does_not_have(registry, tmp_path):
     x = np.random.default_rng(0).uniform(size=(6, 4)).astype(np.float32)
     np.savez(tmp_path / "x.npz", x=x, y=np.arange(6) % 2 + 1)
-    result = bench("half", "noise", tmp_path / "x.npz", 3, registry=registry)
-    (failure,) = result.failures
-    assert "go up to 2, but the model has 2 classes" in str(failure)
-    assert np.isnan(result.distances["half", "noise"]).all()
+    with pytest.raises(ModelError, match="go up to 2, but the model has 2 classes"):
+        bench("half", "noise", tmp_path / "x.npz", 3, registry=registry)
 
 
 def test_the_dataset_is_stored_so_that_it_is_found_again(registry, points, monkeypatch):

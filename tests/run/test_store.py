@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from robustlvq.api import DataError, Norm, UnknownNameError
+from robustlvq.api import DataError, Norm, UnknownNameError, UsageError
 from robustlvq.benchmark import bench
 from robustlvq.core.paths import runs_dir
 from robustlvq.errors import OutputError
@@ -117,3 +117,86 @@ def test_a_folder_with_something_in_it_is_not_touched(registry, points, tmp_path
         bench("half", "noise", points, 3, registry=registry, output=folder / "mine.txt" / "x")
     fresh = bench("half", "noise", points, 3, registry=registry, output=tmp_path / "a" / "b")
     assert fresh.path == tmp_path / "a" / "b"
+
+
+def without(*keys):
+    def change(header):
+        for key in keys[:-1]:
+            header = header[key]
+        del header[keys[-1]]
+
+    return change
+
+
+def with_(value, *keys):
+    def change(header):
+        for key in keys[:-1]:
+            header = header[key]
+        header[keys[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        *((without(key), f"{key} is missing") for key in ("id", "status", "created", "device")),
+        *((without(key), f"{key} is missing") for key in ("config", "dataset", "versions")),
+        *((without(key), f"{key} is missing") for key in ("models", "attacks", "failures")),
+        (without("config", "profile"), "config.profile is missing"),
+        (without("dataset", "name"), "dataset.name is missing"),
+        (without("attacks", 0, "version"), "attacks: version is missing"),
+        (with_(3, "config"), "config is not a mapping"),
+        (with_("a", "dataset"), "dataset is not a mapping"),
+        (with_(3, "id"), "id is not text"),
+        (with_("done", "status"), "status is 'done'"),
+        (with_([], "models"), "models is empty"),
+        (with_({}, "models"), "models is not a list"),
+        (with_([3], "models"), "models holds something that is not a mapping"),
+        (with_([], "attacks"), "attacks is empty"),
+        (with_("step-l2", "attacks", 1, "name"), "attacks has 'step-l2' twice"),
+        (with_([3], "attacks", 0, "norm"), "attacks: norm is not text"),
+        (with_("l3", "attacks", 0, "norm"), "norm of attacks is 'l3'"),
+        (with_("grey", "attacks", 0, "box"), "box of attacks is 'grey'"),
+        (with_("x", "models", 0, "verified_in"), "verified_in"),
+        (with_("x", "config", "thresholds"), "config.thresholds is not a mapping"),
+        (with_({}, "config", "thresholds"), "config.thresholds.l0 is missing"),
+        (with_("x", "config", "thresholds", "l2"), "config.thresholds.l2 = 'x'"),
+        (with_(float("nan"), "config", "thresholds", "l2"), "config.thresholds.l2 = nan"),
+        (with_(1.0, "config", "thresholds", "l3"), "'l3'"),
+        (with_([0], "labels"), "labels has 1 entries, samples 12"),
+        (with_([2**80] * 12, "labels"), "which is not a whole number"),
+        (with_([], "samples"), "samples is empty"),
+        (with_([{}], "failures"), "failures: message is missing"),
+        (with_([3], "failures"), "failures holds something that is not a mapping"),
+    ],
+)
+def test_everything_in_a_header_is_checked(run, change, message):
+    path = run.path / "run.json"
+    header = json.loads(path.read_text())
+    change(header)
+    path.write_text(json.dumps(header))
+    with pytest.raises(DataError, match=r"run.json is damaged: ") as caught:
+        open_run(run.path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_failure_of_an_unknown_model_is_damage(run):
+    path = run.path / "run.json"
+    header = json.loads(path.read_text())
+    failure = {"message": "x", "model": "z", "attack": "", "samples": [], "traceback": ""}
+    path.write_text(json.dumps({**header, "failures": [failure]}))
+    with pytest.raises(DataError, match="model of failures is 'z'"):
+        open_run(run.path)
+
+
+def test_the_beginning_of_several_ids_is_ambiguous(run):
+    for number in range(7):
+        folder = runs_dir() / f"abc-{number}"
+        folder.mkdir()
+        (folder / "run.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"'abc' is ambiguous: abc-0, .*abc-4 and 2 more; give"):
+        open_run("abc")
+    with pytest.raises(UsageError, match="name a run"):
+        open_run("")

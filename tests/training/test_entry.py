@@ -191,3 +191,23 @@ def test_mistakes_are_named(
 ) -> None:
     with pytest.raises((UsageError, ConfigError), match=message):
         train_model(name, registry(), output=tmp_path / "a.safetensors", **arguments)
+
+
+def test_a_folder_is_not_a_weight_file(tmp_path: Path) -> None:
+    for force in (False, True):
+        with pytest.raises(UsageError, match="is a folder; give a file"):
+            train_model("tiny", registry(), output=tmp_path, force=force)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_with_more_epochs_than_asked_for(tmp_path: Path) -> None:
+    def stop(report: EpochReport) -> None:
+        if report.epoch == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train_model("tiny", registry(), output=path, on_epoch=stop)
+    with pytest.raises(UsageError, match="has 2 epochs already, 1 were asked for; give --epochs 2"):
+        train_model("tiny", registry(), output=path, overrides={"epochs": 1})
+    assert train_model("tiny", registry(), output=path, overrides={"epochs": 2}).epochs == 2
