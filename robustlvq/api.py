@@ -22,7 +22,7 @@ from robustlvq.core.specs import (
     ModelSpec,
     Variant,
 )
-from robustlvq.core.types import Attack, Bounds, Norm, Trainable
+from robustlvq.core.types import Bounds, Norm, Trainable
 from robustlvq.errors import (
     AttackError,
     Cancelled,
@@ -39,9 +39,10 @@ from robustlvq.errors import (
 if TYPE_CHECKING:
     from robustlvq.core.contract import Outcome, Target, attack_samples, sample_seed
     from robustlvq.core.distance import distance, distances
-    from robustlvq.core.oracle import Loss, Oracle, cross_entropy, evaluate
+    from robustlvq.core.oracle import Attack, Loss, Oracle, cross_entropy, evaluate
 
 _NEEDS_TORCH = {
+    "Attack": "robustlvq.core.oracle",
     "Loss": "robustlvq.core.oracle",
     "Oracle": "robustlvq.core.oracle",
     "Outcome": "robustlvq.core.contract",

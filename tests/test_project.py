@@ -43,3 +43,21 @@ def test_installed_entry_points_are_those_of_pyproject() -> None:
         if point.group == "robustlvq"
     }
     assert installed == declared["robustlvq"], "run `pip install -e .` again"
+
+
+def test_the_example_configuration_is_valid() -> None:
+    from robustlvq.core.registry import Registry
+    from robustlvq.run.config import read_config
+    from robustlvq.run.plan import plan_attacks
+
+    config = read_config(ROOT / "examples" / "bench.yaml")
+    planned = plan_attacks(
+        config.attacks, config.profile, config.attack_options, Registry.discover()
+    )
+    assert [attack.name for attack in planned] == [
+        "deepfool-l2",
+        "bim-l2",
+        "deepfool-linf",
+        "bim-linf",
+        "pointwise-l0",
+    ]

@@ -14,7 +14,7 @@ import torch
 
 from robustlvq.api import Norm, Oracle
 from robustlvq_foolbox.adapter import OracleAttack
-from robustlvq_foolbox.boundary_config import BoundaryConfig
+from robustlvq_foolbox.config import BoundaryConfig
 
 __all__ = ["Boundary"]
 

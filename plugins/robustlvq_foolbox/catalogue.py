@@ -14,7 +14,6 @@ from typing import Literal
 from robustlvq.api import AttackSpec, Config, Norm, Variant
 from robustlvq_foolbox import config as paper
 from robustlvq_foolbox import stock_config as stock
-from robustlvq_foolbox.boundary_config import BoundaryConfig
 
 __all__ = ["LEFT_OUT", "catalogue"]
 
@@ -106,7 +105,7 @@ def _paper_rows() -> list[AttackSpec]:
                ("pointwise:L2Pointwise", paper.PointwiseConfig),
                ("PointwiseAttack", stock.PointwiseConfig), "pointwise"),
         _paper("boundary", L2, BLACK, "random walk along the decision boundary",
-               ("boundary:Boundary", BoundaryConfig),
+               ("boundary:Boundary", paper.BoundaryConfig),
                ("BoundaryAttack", stock.BoundaryConfig)),
         _paper("fgsm", LINF, WHITE, "fast gradient sign method: scan along the gradient's sign",
                ("fast_gradient:FastGradientSign", fgm),

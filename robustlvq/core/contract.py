@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 
 from robustlvq.core.distance import distances
-from robustlvq.core.oracle import Oracle, evaluate
-from robustlvq.core.types import Attack, Bounds, Norm
+from robustlvq.core.oracle import Attack, Oracle, evaluate
+from robustlvq.core.types import Bounds, Norm
 from robustlvq.errors import AttackError, Cancelled, ModelError, RobustLVQError
 
 __all__ = ["Failure", "Outcome", "Target", "attack_samples", "sample_seed"]

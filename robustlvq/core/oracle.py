@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -25,7 +26,7 @@ from robustlvq.core.distance import distance
 from robustlvq.core.types import Bounds, Norm
 from robustlvq.errors import AttackError, Cancelled, ModelError
 
-__all__ = ["Loss", "Oracle", "cross_entropy", "evaluate"]
+__all__ = ["Attack", "Loss", "Oracle", "cross_entropy", "evaluate"]
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Maps scores (R, C) and labels (R,) to one loss per row (R,)."""
@@ -365,6 +366,20 @@ class Oracle:
         first = torch.full_like(self.y, len(found)).scatter_reduce_(0, rows[tied], tied, "amin")
         chosen = first[first < len(found)]
         self.best[rows[chosen]] = points[chosen]
+
+
+@runtime_checkable
+class Attack(Protocol):
+    """A search for adversarials; see :class:`robustlvq.core.oracle.Oracle` for what it talks to."""
+
+    def search(self, oracle: Oracle) -> torch.Tensor | None:
+        """Search an adversarial for every sample of ``oracle``.
+
+        Whatever is queried through the oracle is recorded there, so a search that queries
+        its points returns None. A tensor of shape (N, \\*shape) claims one adversarial for
+        every sample, and each claim is checked: a point that is not finite, not inside the
+        bounds or not misclassified is reported as a broken contract.
+        """
 
 
 def _differs(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

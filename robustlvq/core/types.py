@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import torch
 
-    from robustlvq.core.oracle import Oracle
-
-__all__ = ["Attack", "Bounds", "Norm", "Trainable"]
+__all__ = ["Bounds", "Norm", "Trainable"]
 
 
 class Norm(str, Enum):
@@ -48,20 +46,6 @@ class Bounds(NamedTuple):
 
     lower: float = 0.0
     upper: float = 1.0
-
-
-@runtime_checkable
-class Attack(Protocol):
-    """A search for adversarials; see :class:`robustlvq.core.oracle.Oracle` for what it talks to."""
-
-    def search(self, oracle: Oracle) -> torch.Tensor | None:
-        """Search an adversarial for every sample of ``oracle``.
-
-        Whatever is queried through the oracle is recorded there, so a search that queries
-        its points returns None. A tensor of shape (N, \\*shape) claims one adversarial for
-        every sample, and each claim is checked: a point that is not finite, not inside the
-        bounds or not misclassified is reported as a broken contract.
-        """
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from robustlvq.core.registry import Registry
 from robustlvq.data import open_dataset
 from robustlvq_foolbox import boundary
 from robustlvq_foolbox.boundary import Boundary, _Walk
-from robustlvq_foolbox.boundary_config import BoundaryConfig
+from robustlvq_foolbox.config import BoundaryConfig
 from tests.published import golden, mnist_test, published
 
 SHORT = BoundaryConfig(iterations=12)
