@@ -8,7 +8,7 @@ import foolbox as fb
 import pytest
 import torch
 
-from robustlvq.api import ConfigError, Norm, Oracle, Target, attack_samples
+from robustlvq.api import ConfigError, Norm, Oracle, Target, attack_samples, sample_seed
 from robustlvq.core.loading import load_model
 from robustlvq.core.registry import Registry
 from robustlvq.data import open_dataset
@@ -207,9 +207,21 @@ def test_configuration_is_validated() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["glvq", "glvq_large", "gmlvq", "gtlvq"])
 def test_medians_agree_with_foolbox_1_8(model: str) -> None:
+    """A walk ends in one of several local minima, so each sample is walked three times here.
+
+    The golden files hold 5 or 10 samples a model, each walked once.
+    """
     reference = golden(model, "boundary")
     images, labels = mnist_test(30)
-    x, y = images[reference.index], labels[reference.index]
-    outcome = attack_samples(Target.of(published(model)), Boundary(), Norm.L2, x, y)
-    median = outcome.distances[Norm.L2].median()
-    assert float(median) == pytest.approx(float(reference.delta.median()), rel=0.1)
+    index = reference.index.repeat(3)
+    seeds = [sample_seed(seed, "boundary", int(i)) for seed in range(3) for i in reference.index]
+    outcome = attack_samples(
+        Target.of(published(model)),
+        Boundary(),
+        Norm.L2,
+        images[index],
+        labels[index],
+        seeds=seeds,
+    )
+    median = outcome.distances[Norm.L2].quantile(0.5)
+    assert float(median) == pytest.approx(float(reference.delta.quantile(0.5)), rel=0.1)
