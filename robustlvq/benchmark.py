@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from robustlvq.api import Dataset, UsageError, config_from
+from robustlvq.core.paths import ledger_path
 from robustlvq.core.registry import Registry
+from robustlvq.ledger import Images, Ledger, RunFailure, RunRecord, open_run, read_images
 from robustlvq.report.table import ResultTable
 from robustlvq.run.config import BenchConfig
 from robustlvq.run.plan import split_names
 from robustlvq.run.runner import Watch, run_benchmark
-from robustlvq.run.store import RunFailure, RunRecord, open_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +44,13 @@ class BenchResult:
 
     @property
     def path(self) -> Path:
-        """The folder in which the run is saved."""
+        """The ledger in which the run is saved."""
         return self.record.path
+
+    @property
+    def id(self) -> str:
+        """The name of the run in its ledger."""
+        return self.record.id
 
     @property
     def failures(self) -> tuple[RunFailure, ...]:
@@ -62,6 +69,16 @@ class BenchResult:
         return MappingProxyType(
             {key: cell.distance(norms[key[1]]) for key, cell in self.record.cells.items()}
         )
+
+    @property
+    def adversarials(self) -> Mapping[tuple[str, str], Images]:
+        """The adversarial images by (model, attack), of a run that kept them.
+
+        ``.samples`` are the ids of the samples (M,), ``.pixels`` float32 (M, \\*shape): only
+        of samples for which an adversarial was found.
+        """
+        with Ledger(self.path) as ledger:
+            return MappingProxyType(read_images(ledger, self.record))
 
     def table(self, *, intervals: bool = False) -> ResultTable:
         """The tables, one per norm, as the paper prints them.
@@ -94,14 +111,21 @@ def bench(
     seed: int = 0,
     batch_size: int = 0,
     data_dir: str | Path | None = None,
-    output: str | Path | None = None,
+    ledger: str | Path | None = None,
     thresholds: Mapping[str, float | None] | None = None,
     attack_options: Mapping[str, Mapping[str, Any]] | None = None,
     workers: int = 0,
+    scheduler: str | None = None,
+    attack_timeout: float = 0,
+    keep_adversarials: bool = False,
+    fresh: bool = False,
     registry: Registry | None = None,
     progress: bool = False,
 ) -> BenchResult:
-    """Attack every model with every attack on the same samples, and save the run.
+    """Attack every model with every attack on the same samples.
+
+    Every result is saved in the ledger as soon as it is there, and what the ledger has already
+    is not computed again.
 
     Args:
         models: Names, globs, "all", weight files, or a mapping from names of your choice to
@@ -115,10 +139,16 @@ def bench(
         seed: Of all randomness; the same seed gives the same distances.
         batch_size: Samples per unit of work, 0 for what suits the device; changes no result.
         data_dir: Where dataset files are looked for first.
-        output: A new folder for the run; by default a fresh one among the saved runs.
+        ledger: The file in which results are kept; made if it is not there. By default
+            ``$ROBUSTLVQ_LEDGER``, or one in the user's data folder.
         thresholds: t_p by norm ("l0", "l1", "l2", "linf"); defaults to the paper's.
         attack_options: Options by attack, for instance ``{"boundary": {"iterations": 100}}``.
         workers: How many units of work at a time, 0 for all cores; changes no result.
+        scheduler: The address of a Dask scheduler whose workers compute instead,
+            ``"tcp://host:8786"``; changes no result.
+        attack_timeout: Seconds after which a unit of work is given up; 0 for never.
+        keep_adversarials: Keep the images, for :attr:`BenchResult.adversarials`.
+        fresh: Compute everything again, in place of what the ledger has.
         registry: Defaults to everything that is installed.
         progress: Show a progress bar on stderr.
 
@@ -130,8 +160,6 @@ def bench(
     references, modules = _split_models(models)
     if not isinstance(attacks, str | Sequence):
         raise UsageError('give attacks as names, for instance "boundary" or "all"')
-    if output is not None and not str(output):
-        raise UsageError("output is empty; give a new folder for the run")
     values = {
         "models": references,
         "attacks": split_names(attacks),
@@ -145,13 +173,17 @@ def bench(
         "data_dir": None if data_dir is None else str(data_dir),
         "attack_options": dict(attack_options or {}),
         "workers": workers,
+        "scheduler": scheduler,
+        "attack_timeout": attack_timeout,
+        "keep_adversarials": keep_adversarials,
+        "fresh": fresh,
+        "ledger": None if ledger is None else str(ledger),
     }
     return run_config(
         config_from(BenchConfig, values, "bench"),
         registry or Registry.discover(),
         modules=modules,
         dataset=dataset if isinstance(dataset, Dataset) else None,
-        output=None if output is None else Path(output),
         progress=progress,
     )
 
@@ -162,20 +194,34 @@ def run_config(
     *,
     modules: Mapping[str, torch.nn.Module | str] | None = None,
     dataset: Dataset | None = None,
-    output: Path | None = None,
     progress: bool = False,
 ) -> BenchResult:
     """:func:`bench` for a configuration that is already there."""
     with _bar(progress) as watch:
-        record = run_benchmark(
-            config, registry, modules=modules, dataset=dataset, output=output, watch=watch
-        )
+        record = run_benchmark(config, registry, modules=modules, dataset=dataset, watch=watch)
     return BenchResult(record, registry)
 
 
-def open_result(reference: str | Path, registry: Registry | None = None) -> BenchResult:
-    """The result of a saved run: its folder, its id, or "latest"."""
-    return BenchResult(open_run(reference), registry or Registry.discover())
+def open_result(
+    reference: str = "latest",
+    registry: Registry | None = None,
+    *,
+    ledger: str | Path | None = None,
+) -> BenchResult:
+    """The result of a saved run.
+
+    Args:
+        reference: The id of a run, the beginning of one, or "latest".
+        registry: Defaults to everything that is installed.
+        ledger: The file that it is in; the default one if not given.
+
+    Raises:
+        UnknownNameError: There is no such run.
+        DataError: There is no ledger, or no run in it.
+        LedgerError: The ledger is damaged.
+    """
+    path = Path(ledger).expanduser() if ledger is not None else ledger_path()
+    return BenchResult(open_run(reference, path), registry or Registry.discover())
 
 
 def _split_models(
@@ -204,10 +250,14 @@ def _bar(show: bool) -> Iterator[Watch | None]:
         return
     bars: list[Any] = []
 
-    def watch(total: int) -> Any:
+    def watch(total: int, done: int) -> Any:
+        if done:
+            left = f"computing {total - done:,}" if done < total else "nothing to compute"
+            print(f"{done:,} of {total:,} results are in the ledger; {left}", file=sys.stderr)
         # disable=None: no bar where stderr is not a terminal.
         bar = tqdm(
             total=total,
+            initial=done,
             unit="sample",
             dynamic_ncols=True,
             smoothing=0.05,

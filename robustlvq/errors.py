@@ -9,6 +9,7 @@
     │   └── OutputError           a result cannot be written where it was asked for
     ├── DataError                 a dataset is missing, damaged or not what it should be
     ├── WeightsError              weights are missing, damaged or of another architecture
+    ├── LedgerError               the ledger of results is damaged or of another version
     ├── PluginError               a plugin could not be imported or breaks the contract of a hook
     ├── ModelError                a model returned something that is not a score matrix
     ├── AttackError               an attack broke its contract
@@ -28,6 +29,7 @@ __all__ = [
     "Cancelled",
     "ConfigError",
     "DataError",
+    "LedgerError",
     "ModelError",
     "OutputError",
     "PluginError",
@@ -89,6 +91,10 @@ class DataError(RobustLVQError):
 
 class WeightsError(RobustLVQError):
     """Weights are missing, damaged or belong to another architecture."""
+
+
+class LedgerError(RobustLVQError):
+    """The ledger of results is damaged, of another version, or something else altogether."""
 
 
 class PluginError(RobustLVQError):

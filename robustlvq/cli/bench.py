@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robustlvq.cli.names import attack_settings, complete, folder
+from robustlvq.cli.names import attack_settings, complete
 from robustlvq.cli.output import print_result, print_unavailable
 from robustlvq.errors import ConfigError, UsageError
 
@@ -24,8 +25,11 @@ EPILOG = (
     "robustlvq bench -m glvq -a boundary\n\n"
     "robustlvq bench -m 'g*lvq' -a bim,fgsm -d mnist -n all\n\n"
     "robustlvq bench -m all -a all --json > result.json\n\n"
-    "robustlvq bench -m mine.safetensors -a boundary -d digits.npz -o runs/mine\n\n"
+    "robustlvq bench -m mine.safetensors -a boundary -d digits.npz --ledger mine.db\n\n"
+    "robustlvq bench -m all -a all -n all --scheduler tcp://head-node:8786\n\n"
     "robustlvq bench -c bench.yaml\n\n"
+    "Results are kept in a ledger; the same command again computes only what is missing, after "
+    "Ctrl-C, a failure or a crash too.\n\n"
     "Exit code: 0 all went well, 1 something failed and the rest was kept, 2 wrong usage, "
     "130 stopped."
 )
@@ -93,15 +97,36 @@ def bench(
         Path | None,
         typer.Option("--config", "-c", help="Read options from YAML.", show_default=False),
     ] = None,
-    output: Annotated[
-        Path | None,
+    scheduler: Annotated[
+        str | None,
         typer.Option(
-            "--output",
-            "-o",
-            help="A new folder for the run.",
-            parser=folder,
-            metavar="PATH",
+            metavar="ADDRESS",
+            help="Compute on the workers of this Dask scheduler (tcp://host:8786).",
             show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--attack-timeout",
+            metavar="SECONDS",
+            help="Give up a unit of work after so long, and go on.",
+            show_default="never",
+        ),
+    ] = None,
+    keep_adversarials: Annotated[
+        bool, typer.Option("--keep-adversarials", help="Keep the adversarial images too.")
+    ] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Compute everything again, in place of what is there."),
+    ] = False,
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where results are kept, a file.",
+            show_default="$ROBUSTLVQ_LEDGER, or one for all your runs",
         ),
     ] = None,
     data_dir: Annotated[
@@ -134,6 +159,11 @@ def bench(
         "batch_size": batch_size,
         "workers": workers,
         "data_dir": None if data_dir is None else str(data_dir),
+        "scheduler": scheduler,
+        "attack_timeout": timeout,
+        "keep_adversarials": keep_adversarials or None,
+        "fresh": fresh or None,
+        "ledger": ledger,
     }
     values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     for key, names in (("models", models), ("attacks", attacks)):
@@ -165,10 +195,12 @@ def bench(
 
     from robustlvq.benchmark import run_config
 
-    result = run_config(ready, registry, output=output, progress=True)
+    result = run_config(ready, registry, progress=True)
     code = print_result(result, as_json=as_json, intervals=intervals)
-    shown = result.path if output is not None else result.path.name
-    print(f"saved; print it again with: robustlvq show {shown}", file=sys.stderr)
+    if result.failures:
+        print("run the same command again to try what failed once more", file=sys.stderr)
+    where = "" if ready.ledger is None else f" --ledger {shlex.quote(ready.ledger)}"
+    print(f"saved; print it again with: robustlvq show {result.id}{where}", file=sys.stderr)
     raise typer.Exit(code or int(bool(registry.unavailable)))
 
 

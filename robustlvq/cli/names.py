@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from robustlvq.errors import ConfigError
 
-__all__ = ["attack_settings", "complete", "folder", "settings"]
+__all__ = ["attack_settings", "complete", "settings"]
 
 
 def complete(kind: str) -> Callable[[str], list[str]]:
@@ -25,17 +24,6 @@ def complete(kind: str) -> Callable[[str], list[str]]:
         return [f"{done}{comma}{name}" for name in known if name.startswith(start)]
 
     return names
-
-
-def folder(text: str) -> Path:
-    """The path of a folder; an empty text, which would be the current one, is refused.
-
-    Raises:
-        ConfigError: ``text`` is empty.
-    """
-    if not text.strip():
-        raise ConfigError("-o is empty; give a new folder for the run")
-    return Path(text)
 
 
 def settings(given: Sequence[str]) -> dict[str, Any]:

@@ -11,15 +11,19 @@ from robustlvq.cli.output import print_result
 __all__ = ["show"]
 
 EPILOG = (
-    "Examples:\n\nrobustlvq show latest\n\nrobustlvq show runs/mine --ci\n\n"
+    "Examples:\n\nrobustlvq show latest\n\nrobustlvq show 20261124 --ledger mine.db --ci\n\n"
     "Exit code: 1 if something failed in the run."
 )
 
 
 def show(
     run: Annotated[
-        str, typer.Argument(help="The folder of a run, the beginning of its id, or 'latest'.")
+        str, typer.Argument(help="The id of a run, its beginning, or 'latest'.")
     ] = "latest",
+    ledger: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The ledger that it is in.", show_default="as for bench"),
+    ] = None,
     intervals: Annotated[
         bool, typer.Option("--ci", help="Show the 95 % interval of every number.")
     ] = False,
@@ -30,4 +34,5 @@ def show(
     """Print the tables of a saved run again."""
     from robustlvq.benchmark import open_result
 
-    raise typer.Exit(print_result(open_result(run), as_json=as_json, intervals=intervals))
+    result = open_result(run, ledger=ledger)
+    raise typer.Exit(print_result(result, as_json=as_json, intervals=intervals))

@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from robustlvq.core.config import Config, as_mapping
-from robustlvq.core.locate import find_weights
+from robustlvq.core.identity import ModelIdentity, architecture_of, identify
 from robustlvq.core.registry import Registry
 from robustlvq.core.specs import ModelSpec
-from robustlvq.core.weights import Weights, load_into, read_weights
-from robustlvq.errors import PluginError, RobustLVQError, WeightsError
+from robustlvq.core.weights import load_into, read_weights
+from robustlvq.errors import PluginError, RobustLVQError
 
-__all__ = ["OpenedModel", "architecture_of", "fingerprint", "load_model", "open_model"]
-
-SUFFIX = ".safetensors"
+__all__ = ["OpenedModel", "build_model", "fingerprint", "load_model", "open_model"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class OpenedModel:
         module: In eval mode, on the CPU.
         config: Its configuration.
         weights: Where the weights come from; "" for a model that needs none.
-        fingerprint: SHA-256 over architecture, configuration and parameters.
+        fingerprint: SHA-256 over what it is: see :mod:`robustlvq.core.identity`.
         facts: The header of the weights.
     """
 
@@ -41,14 +38,6 @@ class OpenedModel:
     weights: str
     fingerprint: str
     facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-def architecture_of(spec: ModelSpec) -> str:
-    """The factory as text, which weights carry in their header."""
-    factory = spec.factory
-    if isinstance(factory, str):
-        return factory
-    return f"{factory.__module__}:{getattr(factory, '__qualname__', type(factory).__name__)}"
 
 
 def load_model(
@@ -77,42 +66,26 @@ def load_model(
 
 def open_model(reference: str, registry: Registry) -> OpenedModel:
     """Like :func:`load_model`, together with name, fingerprint and origin."""
-    name, _, file = reference.partition("=")
-    if not file and name.endswith(SUFFIX):
-        name, file = "", name
-    if file:
-        path = Path(file).expanduser()
-        weights = read_weights(path)
-        spec = registry.models[name or weights.model]
-        return _open(spec, weights, f"{spec.name}={path.name}", str(path))
-    spec = registry.models[name]
-    kind, found = find_weights(spec)
-    if found is not None:
-        origin = f"weights of {spec.name!r}"
-        return _open(spec, read_weights(found), spec.name, kind, origin)
-    if kind == "ready":
-        config = spec.configure()
-        return _opened(spec, spec.name, _build(spec, config), config, "", {})
-    raise WeightsError(f"{name!r} has no weights here; train it: robustlvq train {name}")
+    return build_model(identify(reference, registry))
 
 
-def _open(
-    spec: ModelSpec, weights: Weights, name: str, where: str, origin: str = ""
-) -> OpenedModel:
-    origin = origin or where
-    if weights.architecture != architecture_of(spec):
-        raise WeightsError(
-            f"{origin}: these are weights of {weights.model!r} ({weights.architecture}), "
-            f"not of {spec.name!r} ({architecture_of(spec)})"
-        )
-    try:
-        config = spec.configure(weights.config)
-    except RobustLVQError as error:
-        raise WeightsError(f"{origin}: {error}") from error
+def build_model(identity: ModelIdentity) -> OpenedModel:
+    """Build the module of a model and load its weights.
+
+    Raises:
+        WeightsError: The weights are damaged, or do not fit.
+        PluginError: The model cannot be built.
+    """
+    spec, config = identity.spec, identity.config
     module = _build(spec, config)
-    load_into(module, weights, origin)
-    facts = {**weights.facts, "sha256": weights.sha256}
-    return _opened(spec, name, module, config, where, facts)
+    digest = identity.fingerprint
+    if identity.path is not None:
+        load_into(module, read_weights(identity.path), identity.origin)
+    else:
+        digest = fingerprint(module, architecture_of(spec), spec.version, as_mapping(config))
+    return OpenedModel(
+        identity.name, module.eval(), config, identity.weights, digest, identity.facts
+    )
 
 
 def _build(spec: ModelSpec, config: Config) -> torch.nn.Module:
@@ -131,18 +104,6 @@ def _build(spec: ModelSpec, config: Config) -> torch.nn.Module:
             "not a torch.nn.Module"
         )
     return module
-
-
-def _opened(
-    spec: ModelSpec,
-    name: str,
-    module: torch.nn.Module,
-    config: Config,
-    where: str,
-    facts: Mapping[str, Any],
-) -> OpenedModel:
-    digest = fingerprint(module, architecture_of(spec), as_mapping(config))
-    return OpenedModel(name, module.eval(), config, where, digest, facts)
 
 
 def fingerprint(module: torch.nn.Module, *parts: object) -> str:

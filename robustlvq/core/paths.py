@@ -10,7 +10,7 @@ import platformdirs
 
 from robustlvq.errors import OutputError
 
-__all__ = ["cache_dir", "home", "make_dir", "runs_dir", "trained_weights"]
+__all__ = ["cache_dir", "home", "ledger_path", "make_dir", "trained_weights"]
 
 
 def home() -> Path:
@@ -19,9 +19,10 @@ def home() -> Path:
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("robustlvq"))
 
 
-def runs_dir() -> Path:
-    """Where ``bench`` saves runs unless it is given another folder."""
-    return home() / "runs"
+def ledger_path() -> Path:
+    """Where ``bench`` keeps results unless it is given another file: ``$ROBUSTLVQ_LEDGER``."""
+    chosen = os.environ.get("ROBUSTLVQ_LEDGER")
+    return Path(chosen).expanduser() if chosen else home() / "ledger.db"
 
 
 def cache_dir() -> Path:

@@ -104,6 +104,8 @@ class ModelSpec(Spec):
             The path has no ``..``.
         recipe: Values that this name sets on :class:`robustlvq.training.TrainConfig`, or
             None if the model is not trained by ``robustlvq train``.
+        version: Raised whenever the scores of this architecture change for the same weights;
+            results of another version are not used again.
     """
 
     factory: Factory = ""
@@ -111,12 +113,14 @@ class ModelSpec(Spec):
     defaults: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     weights: str = ""
     recipe: Mapping[str, Any] | None = None
+    version: int = 1
     kind_of_spec: ClassVar[str] = "model"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_config(self.config, self.defaults, self._owner)
         check_weights(self.weights, self._owner)
+        check_integer(self.version, self._owner, "version")
         if self.recipe is not None:
             check_mapping(self.recipe, self._owner, "recipe")
 

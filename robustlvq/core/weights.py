@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from robustlvq.core.weights_header import FORMAT, WeightsHeader, read_header, unreadable
 from robustlvq.errors import OutputError, WeightsError
 
 __all__ = ["Weights", "load_into", "read_weights", "save_weights"]
 
-FORMAT = "robustlvq-weights-1"
-
 
 @dataclass(frozen=True)
-class Weights:
-    """What a weight file holds.
+class Weights(WeightsHeader):
+    """What a weight file holds: its header, and the tensors, on the CPU."""
 
-    Attributes:
-        model: The registered name that it was trained as.
-        architecture: The factory of that model, ``package.module:callable``.
-        config: The model's configuration.
-        facts: How it was made: data, seed, recipe, version, accuracy ...
-        state: The tensors, on the CPU.
-        sha256: Of the file.
-    """
-
-    model: str
-    architecture: str
-    config: Mapping[str, Any]
-    facts: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
-    sha256: str = ""
 
 
 def save_weights(path: Path, weights: Weights) -> None:
@@ -71,30 +54,13 @@ def read_weights(path: Path) -> Weights:
     Raises:
         WeightsError: It is missing, not a safetensors file, damaged, or has no header of ours.
     """
-    if not path.is_file():
-        raise WeightsError(f"there are no weights at {path}")
+    header = read_header(path)
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            header = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (SafetensorError, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or ["unreadable"])[0]
-        raise WeightsError(f"{path} is not a readable safetensors file: {reason}") from error
-    if header.get("format") != FORMAT:
-        raise WeightsError(
-            f"{path} was not written by robustlvq (no {FORMAT!r} header); "
-            "make it with `robustlvq train`"
-        )
-    try:
-        config, facts = json.loads(header["config"]), json.loads(header["facts"])
-        if not isinstance(config, dict) or not isinstance(facts, dict):
-            raise ValueError("config and facts must be mappings")
-        return Weights(header["model"], header["architecture"], config, facts, state, digest)
-    except KeyError as error:
-        raise WeightsError(f"{path} has a damaged header: {error} is missing") from error
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path} has a damaged header: {error}") from error
+        raise unreadable(path, error) from error
+    return Weights(**vars(header), state=state)
 
 
 def load_into(module: torch.nn.Module, weights: Weights, origin: str) -> None:

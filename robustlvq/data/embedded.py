@@ -43,6 +43,7 @@ def open_mnist_5k(split: str = "all", data_dir: Path | None = None) -> Dataset:
         raise DataError(f"cannot read {path}: {error}; {CURE}") from error
     if hashlib.sha256(text).hexdigest() != SHA256:
         raise DataError(f"{path} is not the file it should be (its SHA-256 differs); {CURE}")
-    table = np.loadtxt(io.BytesIO(text), delimiter=",", dtype=np.float32)
-    x = (table[:, :-1] / np.float32(255)).reshape(-1, 1, 28, 28)
+    # As bytes: parsing them as numbers with a fraction takes ten times as long.
+    table = np.loadtxt(io.BytesIO(text), delimiter=",", dtype=np.uint8)
+    x = (table[:, :-1].astype(np.float32) / np.float32(255)).reshape(-1, 1, 28, 28)
     return Dataset("mnist-5k", x, table[:, -1].astype(np.int64))

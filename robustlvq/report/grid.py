@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from robustlvq.api import Norm
+from robustlvq.ledger import RunRecord
 from robustlvq.report.summary import Score, Summary
 from robustlvq.report.text import MISSING, box, distance, share
-from robustlvq.run.store import RunRecord
 
 __all__ = ["Grid", "Line", "grids", "heading", "notes"]
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from robustlvq.api import MetricSpec, Norm, PluginError, RobustLVQError
 from robustlvq.core.specs import resolve
+from robustlvq.ledger import AttackInfo, RunRecord
 from robustlvq.metrics import interval, jointly_robust, worst_case
-from robustlvq.run.store import AttackInfo, RunRecord
 
 __all__ = ["WORST", "Kind", "Score", "Summary", "Value"]
 

@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from robustlvq.api import MetricSpec
+from robustlvq.ledger import RunRecord
 from robustlvq.report.grid import Grid, grids, heading, notes
 from robustlvq.report.summary import Score, Summary
-from robustlvq.run.store import RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from robustlvq.api import Norm
-from robustlvq.run.store import AttackInfo
+from robustlvq.ledger import AttackInfo
 
 __all__ = ["MISSING", "box", "distance", "share"]
 

@@ -39,6 +39,13 @@ class BenchConfig(Config):
         attack_options: Options by attack or family, for instance ``{"boundary": {...}}``.
         workers: Shards that are computed at the same time; 0 takes all cores on the CPU and
             one on a GPU. Changes no result.
+        scheduler: The address of a Dask scheduler whose workers compute, ``tcp://host:8786``;
+            None computes on this machine. Changes no result.
+        attack_timeout: Seconds after which a shard is given up; 0 for never.
+        keep_adversarials: Keep the adversarial images; what was computed without is computed
+            again.
+        fresh: Compute everything again, in place of what the ledger has.
+        ledger: The file in which results are kept; None is the default one.
     """
 
     models: tuple[str, ...] = ()
@@ -53,6 +60,11 @@ class BenchConfig(Config):
     data_dir: str | None = None
     attack_options: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _EMPTY)
     workers: int = 0
+    scheduler: str | None = None
+    attack_timeout: float = 0
+    keep_adversarials: bool = False
+    fresh: bool = False
+    ledger: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.samples, str) and self.samples != "all":
@@ -62,6 +74,10 @@ class BenchConfig(Config):
         check_range(OWNER, "seed", self.seed, 0, 2**63 - 1)
         check_range(OWNER, "batch_size", self.batch_size, 0, float("inf"))
         check_range(OWNER, "workers", self.workers, 0, 1024)
+        check_range(OWNER, "attack_timeout", self.attack_timeout, 0, float("inf"))
+        for name, path in (("ledger", self.ledger), ("scheduler", self.scheduler)):
+            if path is not None and not path.strip():
+                raise ConfigError(f"{OWNER}: {name} is empty")
         known = {norm.value: limit for norm, limit in THRESHOLDS.items()}
         for name, limit in self.thresholds.items():
             if name not in known:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Mapping
 
 import torch
 
-from robustlvq.api import Config, ModelError, RobustLVQError, UsageError
-from robustlvq.core.loading import OpenedModel, fingerprint, open_model
-from robustlvq.core.registry import Registry
+from robustlvq.api import Config, ModelError, RobustLVQError, UsageError, evaluate
+from robustlvq.core.identity import ModelIdentity
+from robustlvq.core.loading import OpenedModel, build_model, fingerprint
 
 __all__ = ["NoUsableModelError", "choose_device", "no_usable_model", "open_models", "wrap_module"]
 
@@ -55,8 +56,16 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def wrap_module(name: str, module: torch.nn.Module) -> OpenedModel:
+def wrap_module(name: str, module: torch.nn.Module, probe: torch.Tensor) -> OpenedModel:
     """A user's own module as a model of a run; a copy, so that the original stays as it is.
+
+    Its fingerprint covers its scores on ``probe`` beside its class and state: what it computes
+    may depend on code and attributes that are in neither.
+
+    Args:
+        name: What it is called.
+        module: Maps (N, \\*shape) to class scores (N, C).
+        probe: Inputs (M, \\*shape) on the device of the run.
 
     Raises:
         UsageError: It is not a ``torch.nn.Module``.
@@ -66,17 +75,27 @@ def wrap_module(name: str, module: torch.nn.Module) -> OpenedModel:
             f"model {name!r} is a {type(module).__name__}; give a torch.nn.Module or a name"
         )
     try:
-        module = copy.deepcopy(module)
+        module = copy.deepcopy(module).eval()
     except Exception as error:
         raise UsageError(f"model {name!r} cannot be copied: {_of(error)}") from error
     kind = type(module)
     try:
-        digest = fingerprint(module, f"{kind.__module__}:{kind.__qualname__}")
+        state = fingerprint(module, f"{kind.__module__}:{kind.__qualname__}")
     except Exception as error:
         raise UsageError(
             f"the parameters of model {name!r} cannot be read: {_of(error)}"
         ) from error
-    return OpenedModel(name, module.eval(), Config(), "", digest)
+    digest = hashlib.sha256(f"{state} {_scores(module, probe)}".encode()).hexdigest()
+    return OpenedModel(name, module, Config(), "", digest)
+
+
+def _scores(module: torch.nn.Module, probe: torch.Tensor) -> str:
+    """A digest of the scores of a module; "" if it has none, which is found out later."""
+    try:
+        scores = evaluate(module.to(probe.device), probe)
+    except Exception:
+        return ""
+    return hashlib.sha256(scores.detach().cpu().double().numpy().tobytes()).hexdigest()
 
 
 def _of(error: Exception) -> str:
@@ -84,30 +103,27 @@ def _of(error: Exception) -> str:
 
 
 def open_models(
-    references: Mapping[str, str], modules: Mapping[str, torch.nn.Module], registry: Registry
+    identities: Mapping[str, ModelIdentity],
+    modules: Mapping[str, torch.nn.Module],
+    probe: torch.Tensor,
 ) -> tuple[dict[str, OpenedModel], dict[str, RobustLVQError]]:
     """Open every model, going on after a failure.
 
     Args:
-        references: By what the model is called in the run, what :func:`open_model` takes.
+        identities: Registered models, by what they are called in the run.
         modules: The user's own, by what they are called.
-        registry: Where names are looked up.
+        probe: See :func:`wrap_module`.
 
     Returns:
         What was opened, and why the others were not.
-
-    Raises:
-        RobustLVQError: Not a single one could be opened.
     """
     opened: dict[str, OpenedModel] = {}
     failed: dict[str, RobustLVQError] = {}
-    for name, reference in references.items():
+    for name, identity in identities.items():
         try:
-            opened[name] = open_model(reference, registry)
+            opened[name] = build_model(identity)
         except RobustLVQError as error:
             failed[name] = error
     for name, module in modules.items():
-        opened[name] = wrap_module(name, module)
-    if not opened and failed:
-        raise no_usable_model(failed)
+        opened[name] = wrap_module(name, module, probe)
     return opened, failed

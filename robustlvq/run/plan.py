@@ -45,21 +45,23 @@ class AttackPlan:
 
 @dataclass(frozen=True)
 class Shard:
-    """One attack on one model and some of the samples.
+    """One attack on one model and some of the samples: the unit of work and of failure.
 
     Attributes:
         model: What the model is called in this run.
         attack: The attack's name.
-        start, stop: Which of the run's samples, as positions in their list.
+        samples: The ids of the samples, ascending.
     """
 
     model: str
     attack: str
-    start: int
-    stop: int
+    samples: tuple[int, ...]
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return len(self.samples)
+
+    def __str__(self) -> str:
+        return f"{self.model} / {self.attack}"
 
 
 def split_names(names: str | Iterable[str]) -> tuple[str, ...]:
@@ -191,20 +193,23 @@ def plan_attacks(
     )
 
 
-def cut(
-    models: Sequence[str], attacks: Sequence[str], samples: int, batch_size: int
-) -> tuple[Shard, ...]:
-    """Cut models x attacks x samples into shards of at most ``batch_size`` samples.
+def cut(missing: Mapping[tuple[str, str], Sequence[int]], batch_size: int) -> tuple[Shard, ...]:
+    """Cut what is missing into shards of at most ``batch_size`` samples.
 
-    The samples are cut into even parts, and a part is finished for every model and attack
+    The samples of each cell are cut into even parts, and a part is finished for every cell
     before the next: a run that is stopped has something in every cell, and what is left can
     be estimated from what is done.
+
+    Args:
+        missing: The ids of the samples to compute, by (model, attack).
+        batch_size: At least 1.
     """
-    parts = -(-samples // batch_size)
-    edges = [samples * part // parts for part in range(parts + 1)]
-    return tuple(
-        Shard(model, attack, start, stop)
-        for start, stop in pairwise(edges)
-        for model in models
-        for attack in attacks
-    )
+    parts: list[list[Shard]] = []
+    for (model, attack), samples in missing.items():
+        count = -(-len(samples) // batch_size)
+        edges = [len(samples) * part // count for part in range(count + 1)] if count else []
+        for part, (start, stop) in enumerate(pairwise(edges)):
+            if part == len(parts):
+                parts.append([])
+            parts[part].append(Shard(model, attack, tuple(samples[start:stop])))
+    return tuple(shard for part in parts for shard in part)

@@ -1,47 +1,29 @@
-"""One benchmark from its configuration to its record."""
+"""One benchmark from its configuration to its record; imports torch only to compute."""
 
 from __future__ import annotations
 
-import platform
+import shlex
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
-from robustlvq.api import Cancelled, Dataset, RobustLVQError, Target, UsageError, as_mapping
-from robustlvq.core.loading import OpenedModel
+from robustlvq.api import Cancelled, Dataset
+from robustlvq.core.paths import ledger_path
 from robustlvq.core.registry import Registry
-from robustlvq.data import open_dataset
+from robustlvq.ledger import Ledger, RunRecord, finish_run, read_run, save_run
 from robustlvq.run.config import BenchConfig
-from robustlvq.run.execute import (
-    Failures,
-    Job,
-    clean_predictions,
-    execute,
-    worker_count,
-)
-from robustlvq.run.models import choose_device, no_usable_model, open_models
-from robustlvq.run.numerics import reproducible_torch
-from robustlvq.run.plan import AttackPlan, cut, model_keys, plan_attacks, resolve_models
-from robustlvq.run.schedule import Progress
-from robustlvq.run.store import RunRecord, RunStore, check_output, open_run
+from robustlvq.run.engine import Progress
+from robustlvq.run.question import Question, is_answered, resolve
 
-__all__ = ["run_benchmark"]
+if TYPE_CHECKING:
+    import torch
 
-BATCH_CPU = 25
-BATCH_GPU = 1000
-"""Samples per shard: on the CPU few, so that cores are busy and progress is seen."""
+__all__ = ["Watch", "ledger_of", "run_benchmark"]
 
-EXAMPLES = 8
-"""Clean samples on which the float64 twin of a model is tried."""
-
-Watch = Callable[[int], Progress]
-"""Called with the number of samples to compute; returns what is told about each step."""
+Watch = Callable[[int, int], Progress]
+"""Called with how many results are wanted and how many the ledger has; returns what is told
+about each step."""
 
 
 def run_benchmark(
@@ -50,10 +32,9 @@ def run_benchmark(
     *,
     modules: Mapping[str, torch.nn.Module | str] | None = None,
     dataset: Dataset | None = None,
-    output: Path | None = None,
     watch: Watch | None = None,
 ) -> RunRecord:
-    """Run a benchmark and save it.
+    """Run a benchmark: compute what the ledger lacks, and read the whole back.
 
     Args:
         config: What to run.
@@ -61,165 +42,58 @@ def run_benchmark(
         modules: More models by what they are called in the run: the user's own, or a
             registered name or weight file.
         dataset: Used instead of ``config.dataset``.
-        output: The folder of the run; by default a fresh one among the saved runs.
         watch: Shows progress.
 
     Raises:
         UsageError: The configuration asks for something that does not exist.
         NoUsableModelError: Not one of several models can be opened and evaluated.
+        LedgerError: The ledger cannot be used.
+        OutputError: A result cannot be saved; what was saved before stays.
         RobustLVQError: The dataset, or every model, cannot be used.
         Cancelled: It was stopped (Ctrl-C); what was finished is saved.
     """
-    modules = modules or {}
-    attacks = plan_attacks(config.attacks, config.profile, config.attack_options, registry)
-    references: tuple[str, ...] = ()
-    if config.models or not modules:
-        references = resolve_models(config.models, registry.models)
-    own = {name: value for name, value in modules.items() if not isinstance(value, str)}
-    renamed = {
-        name: _single(value, registry) for name, value in modules.items() if isinstance(value, str)
-    }
-    device = choose_device(config.device)
-    if output is not None:
-        check_output(output)
-    if dataset is None:
-        folder = Path(config.data_dir).expanduser() if config.data_dir else None
-        dataset = open_dataset(config.dataset, registry, folder)
-    samples = dataset.select(config.samples)
-    named = {key: reference for reference, key in model_keys(references).items()}
-    opened, unusable = open_models({**named, **renamed}, own, registry)
-    job = Job(
-        registry=registry,
-        dataset=dataset,
-        samples=samples,
-        attacks={attack.name: attack for attack in attacks},
-        profile=config.profile,
-        seed=config.seed,
-        device=device,
-        workers=worker_count(config.workers, device),
-    )
-    names = [*named, *modules]
-    batch = config.batch_size or (BATCH_CPU if device.type == "cpu" else BATCH_GPU)
     began = perf_counter()
-    with reproducible_torch():
-        targets, clean, broken = _targets(opened, job)
-    unusable |= broken
-    if not targets:
-        raise no_usable_model({name: unusable[name] for name in names})
-    failures = Failures()
-    for name, error in unusable.items():
-        failures.add(str(error), name)
-    header = {
-        "status": "running",
-        "config": {
-            **as_mapping(config),
-            "models": [*config.models, *renamed.values()],
-            "dataset": _absolute(config.dataset),
-        },
-        "versions": _versions(),
-        "device": _describe(device),
-        "dataset": {
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "size": len(dataset),
-        },
-        "models": [_model_header(name, opened.get(name), targets.get(name)) for name in names],
-        "attacks": [_attack_header(attack, config.profile, registry) for attack in attacks],
-        "samples": samples.tolist(),
-        "labels": dataset.y[samples].tolist(),
-        "batch_size": batch,
-        "failures": failures.as_json(),
-    }
-    store = RunStore.create(output, header)
-    for name, predicted in clean.items():
-        store.save_clean(name, predicted)
-    with reproducible_torch():
-        shards = cut(list(targets), list(job.attacks), len(samples), batch)
-        progress = watch(sum(map(len, shards))) if watch else None
-        finished = execute(shards, targets, job, store, failures, progress)
-    store.update(
-        status="complete" if finished else "stopped",
-        seconds=perf_counter() - began,
-        failures=failures.as_json(),
-    )
+    question = resolve(config, registry, modules or {}, dataset)
+    with Ledger(ledger_of(config), write=True) as ledger:
+        run = _answered(question, ledger)
+        if run is not None:
+            if watch:
+                watch(question.total, question.total)
+            return read_run(ledger, run)
+
+        from robustlvq.run.session import compute_missing
+
+        run, finished = compute_missing(question, ledger, watch)
+        finish_run(ledger, run, "complete" if finished else "stopped", perf_counter() - began)
+        record = read_run(ledger, run)
     if not finished:
-        raise Cancelled(
-            f"stopped; what was finished is saved: robustlvq show {shown_as(store.path, output)}"
-        )
-    return open_run(store.path)
+        raise Cancelled(_how_to_go_on(record, config))
+    return record
 
 
-def shown_as(path: Path, output: Path | None) -> str:
-    """What ``robustlvq show`` takes for a run."""
-    return str(path) if output is not None else path.name
+def ledger_of(config: BenchConfig) -> Path:
+    """The file in which the results of a run are kept."""
+    return Path(config.ledger).expanduser() if config.ledger else ledger_path()
 
 
-def _single(reference: str, registry: Registry) -> str:
-    """The one model that a reference stands for."""
-    found = resolve_models([reference], registry.models)
-    if len(found) > 1:
-        raise UsageError(f"{reference!r} stands for {len(found)} models; a name can have only one")
-    return found[0]
+def _answered(question: Question, ledger: Ledger) -> str | None:
+    """The id of the run if the ledger has all of its results; else None."""
+    models = question.known_models()
+    if len(models) < len(question.names) or question.config.fresh:
+        return None
+    header = question.header(models, question.unusable)
+    if not is_answered(ledger, header, question):
+        return None
+    run = save_run(ledger, header, question.samples, question.dataset.y[question.samples])
+    finish_run(ledger, run, "complete", 0)
+    return run
 
 
-def _absolute(dataset: str) -> str:
-    """The reference of a dataset, so that it is found again from any folder."""
-    return str(Path(dataset).expanduser().resolve()) if dataset.endswith(".npz") else dataset
-
-
-def _targets(
-    opened: Mapping[str, OpenedModel], job: Job
-) -> tuple[dict[str, Target], dict[str, npt.NDArray[np.int64]], dict[str, RobustLVQError]]:
-    """The models that pass their clean evaluation, its results, and why the others do not."""
-    targets: dict[str, Target] = {}
-    clean: dict[str, npt.NDArray[np.int64]] = {}
-    broken: dict[str, RobustLVQError] = {}
-    example, _ = job.tensors(0, EXAMPLES)
-    for name, model in opened.items():
-        try:
-            target = Target.of(model.module, job.device, example)
-            clean[name] = clean_predictions(target, job)
-            targets[name] = target
-        except RobustLVQError as error:
-            broken[name] = error
-    return targets, clean, broken
-
-
-def _model_header(name: str, model: OpenedModel | None, target: Target | None) -> dict[str, Any]:
-    if model is None:
-        return {"name": name, "fingerprint": "", "weights": "", "facts": {}, "verified_in": []}
-    verified = [] if target is None else ["float32"]
-    if target is not None and target.exact is not None:
-        verified.append("float64")
-    return {
-        "name": name,
-        "fingerprint": model.fingerprint,
-        "weights": model.weights,
-        "facts": {"config": as_mapping(model.config), **model.facts},
-        "verified_in": verified,
-    }
-
-
-def _attack_header(attack: AttackPlan, profile: str, registry: Registry) -> dict[str, Any]:
-    spec = registry.attacks[attack.name]
-    return {
-        "name": attack.name,
-        "norm": spec.norm.value,
-        "box": spec.box,
-        "version": spec.variant(profile).version,
-        "config": as_mapping(attack.config),
-    }
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("robustlvq", "torch", "foolbox", "numpy"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
-
-
-def _describe(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+def _how_to_go_on(record: RunRecord, config: BenchConfig) -> str:
+    there = sum(int((cell.arrays["clean"] >= 0).sum()) for cell in record.cells.values())
+    total = len(record.samples) * len(record.cells)
+    where = f" --ledger {shlex.quote(config.ledger)}" if config.ledger else ""
+    return (
+        f"stopped; {there:,} of {total:,} results are saved: the same command goes on from "
+        f"there, robustlvq show {record.id}{where} prints them"
+    )

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from robustlvq.api import Config, ConfigError, Dataset, ModelSpec, as_mapping, config_from, evaluate
-from robustlvq.core.loading import architecture_of
+from robustlvq.core.identity import architecture_of
 from robustlvq.core.paths import make_dir, trained_weights
 from robustlvq.core.registry import Registry
 from robustlvq.core.specs import resolve
@@ -143,7 +143,11 @@ def train_model(
         "date": datetime.now(timezone.utc).date().isoformat(),
     }
     weights = Weights(
-        name, architecture_of(spec), as_mapping(model_config), facts, module.state_dict()
+        name,
+        architecture_of(spec),
+        as_mapping(model_config),
+        facts,
+        state=module.state_dict(),
     )
     save_weights(path, weights)
     checkpoint.unlink(missing_ok=True)

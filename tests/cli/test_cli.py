@@ -70,7 +70,10 @@ def test_options_from_a_file_and_above_it(robustlvq, points, tmp_path):
         (["-m", "half", "-a", "step-l2", "--set", "beyond=1"], "write ATTACK.KEY=VALUE"),
         (["-m", "half", "-a", "step-l2", "--set", "step-l2"], "write KEY=VALUE"),
         (["-m", "half", "-a", "noise", "--profile", "papper"], "did you mean 'paper'?"),
-        (["-m", "half", "-a", "noise", "--device", "cuda:77"], "'cuda:77' is not available"),
+        (
+            ["-m", "half", "-a", "noise", "-n", "3", "--device", "cuda:77"],
+            "'cuda:77' is not available",
+        ),
         (["-m", "half", "-a", "noise", "-n", "13"], "which has 12; give 1 to 12"),
         (["-m", "half", "-a", "noise", "-n", "0"], "samples = 0"),
         (["-m", "half", "-a", "noise", "-n", "few"], "not a number or 'all'"),
@@ -165,27 +168,28 @@ def test_a_plugin_that_fails_to_import_is_reported_and_the_rest_kept(robustlvq, 
     assert "pip install no_such_package" in out
 
 
-def test_a_folder_that_cannot_be_written_is_found_first(robustlvq, points, tmp_path):
+def test_a_ledger_that_cannot_be_written_is_found_first(robustlvq, points, tmp_path):
     (tmp_path / "file").write_text("")
-    code, out, err = robustlvq(
-        *("bench", "-m", "half", "-a", "noise", "-d", points, "-n", "5"),
-        *("-o", tmp_path / "file" / "run"),
-    )
+    bench = "bench", "-m", "half", "-a", "noise", "-d", points, "-n", "5", "--ledger"
+    code, out, err = robustlvq(*bench, tmp_path / "file" / "ledger.db")
     assert (code, out) == (2, "")
     assert "cannot write to" in errors(err)[0]
+    code, out, err = robustlvq(*bench, tmp_path)
+    assert (code, out) == (2, "")
+    assert "is a folder; give the file of a ledger" in errors(err)[0]
 
 
-def test_show_of_nothing_and_of_a_damaged_run(robustlvq, tmp_path, points):
+def test_show_of_nothing_and_of_a_damaged_ledger(robustlvq, tmp_path, points):
     code, _, err = robustlvq("show")
     assert code == 1
-    assert "there is no run" in errors(err)[0]
-    run = tmp_path / "run"
-    robustlvq("bench", "-m", "half", "-a", "noise", "-d", points, "-n", "5", "-o", run)
-    assert robustlvq("show", run)[0] == 0
-    (run / "run.json").write_text("{")
-    code, _, err = robustlvq("show", run)
+    assert "there is no ledger at" in errors(err)[0]
+    file = tmp_path / "mine.db"
+    robustlvq("bench", "-m", "half", "-a", "noise", "-d", points, "-n", "5", "--ledger", file)
+    assert robustlvq("show", "--ledger", file)[0] == 0
+    file.write_text("{")
+    code, _, err = robustlvq("show", "--ledger", file)
     assert code == 1
-    assert "is damaged" in errors(err)[0]
+    assert "is not a ledger" in errors(err)[0]
 
 
 @pytest.mark.parametrize(
@@ -375,8 +379,8 @@ def test_show_fails_if_the_run_has_failures(robustlvq, points):
 
 def test_empty_options(robustlvq, points):
     bench = "bench", "-a", "noise", "-d", points, "-n", "3"
-    code, _, err = robustlvq(*bench, "-m", "half", "-o", "")
-    assert (code, errors(err)) == (2, ["error: -o is empty; give a new folder for the run"])
+    code, _, err = robustlvq(*bench, "-m", "half", "--ledger", "")
+    assert (code, errors(err)) == (2, ["error: bench: ledger is empty"])
     code, _, err = robustlvq(*bench, "-m", "half=")
     assert code == 2
     assert "name a weight file after the '='" in errors(err)[0]

@@ -11,7 +11,7 @@ from robustlvq.core.weights import Weights, read_weights, save_weights
 
 def weights(state=None, model="half", architecture="tests.tiny:Half", config=None):
     state = {"threshold": torch.tensor(0.25)} if state is None else state
-    return Weights(model, architecture, config or {"threshold": 0.5}, {"seed": 1}, state)
+    return Weights(model, architecture, config or {"threshold": 0.5}, {"seed": 1}, state=state)
 
 
 def test_weights_come_back_as_they_were(tmp_path, registry):

@@ -8,6 +8,8 @@ from rich.console import Console
 from robustlvq.api import MetricSpec, Norm, hookimpl
 from robustlvq.benchmark import bench, open_result
 from robustlvq.core.registry import Registry
+from robustlvq.ledger import Ledger, cell_keys
+from robustlvq.ledger import ledger as ledger_module
 from robustlvq.report.text import distance, share
 
 INF = math.inf
@@ -230,13 +232,17 @@ def test_two_calls_give_the_same_numbers(result):
 
 def lose(result, attack, start):
     """The result as if the run had been stopped before an attack had its samples from start on."""
-    run = result.path / "run.json"
-    run.write_text(run.read_text().replace('"complete"', '"stopped"'))
-    index = [info.name for info in result.record.attacks].index(attack)
-    for shard in result.path.glob(f"shard-*-{index:03d}-*.npz"):
-        if int(shard.stem.rsplit("-", 1)[1]) >= start:
-            shard.unlink()
-    return open_result(result.path, result.registry)
+    keys = cell_keys(result.record.header)
+    with Ledger(result.path, write=True) as ledger, ledger.transaction() as connection:
+        connection.execute("UPDATE runs SET status = 'stopped'")
+        for model in ("half", "third"):
+            cell = ledger.find_cell(keys[model, attack])
+            rows = ledger.rows(cell)
+            kept = rows[rows["sample"] < start]
+            connection.execute("DELETE FROM shards WHERE cell = ?", (cell,))
+            if len(kept):
+                ledger_module.insert_shard(connection, cell, kept, None, "{}", "")
+    return open_result(result.id, result.registry)
 
 
 @pytest.fixture

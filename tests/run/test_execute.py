@@ -12,6 +12,7 @@ import torch
 from robustlvq.api import (
     AttackSpec,
     Cancelled,
+    DataError,
     Dataset,
     ModelError,
     Norm,
@@ -25,10 +26,11 @@ from robustlvq.benchmark import bench, open_result
 from robustlvq.core.contract import Failure
 from robustlvq.core.registry import Registry
 from robustlvq.core.weights import Weights, save_weights
+from robustlvq.run.compute import Job, _result
 from robustlvq.run.config import BenchConfig
-from robustlvq.run.execute import _arrays
 from robustlvq.run.models import NoUsableModelError, choose_device, wrap_module
 from robustlvq.run.numerics import reproducible_torch
+from robustlvq.run.plan import Shard
 from robustlvq.run.runner import run_benchmark
 from tests import tiny
 
@@ -120,17 +122,17 @@ def test_a_run_without_a_usable_model_is_an_error(registry, points):
         bench(["untrained", "broken-model"], "noise", points, 3, registry=registry)
 
 
-def test_a_run_in_which_no_model_can_be_evaluated_is_an_error(registry, points, tmp_path):
-    run = tmp_path / "run"
+def test_a_run_in_which_no_model_can_be_evaluated_is_an_error(registry, points):
     with pytest.raises(ModelError, match="nan"):
-        bench("nan-model", "noise", points, 3, registry=registry, output=run)
+        bench("nan-model", "noise", points, 3, registry=registry)
     names = ["nan-model", "untrained", "flat-model"]
     with pytest.raises(NoUsableModelError) as caught:
-        bench(names, "noise", points, 3, registry=registry, output=run)
+        bench(names, "noise", points, 3, registry=registry)
     assert [reason.split(":")[0] for reason in caught.value.reasons] == [
         f"model {name}" for name in names
     ]
-    assert not (run / "run.json").exists()
+    with pytest.raises(DataError, match="there is no run"):
+        open_result("latest", registry)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "a\tb"])
@@ -144,8 +146,8 @@ def test_what_is_not_given_is_named(registry, points):
         bench("half", None, points, 3, registry=registry)
     with pytest.raises(UsageError, match="give models as names"):
         bench(None, "noise", points, 3, registry=registry)
-    with pytest.raises(UsageError, match="output is empty"):
-        bench("half", "noise", points, 3, registry=registry, output="")
+    with pytest.raises(UsageError, match="ledger is empty"):
+        bench("half", "noise", points, 3, registry=registry, ledger="")
 
 
 def test_your_own_module_in_one_call(registry, points):
@@ -154,9 +156,11 @@ def test_your_own_module_in_one_call(registry, points):
     assert set(result.distances) == {("mine", "step-l2")}
     assert module.training
     assert module.threshold.requires_grad
-    assert result.record.models[0].fingerprint == wrap_module("mine", module).fingerprint
+    again = bench({"mine": module}, "step-l2", points, "all", registry=registry)
+    assert again.id == result.id
     other = tiny.Half(tiny.HalfConfig(0.41))
-    assert result.record.models[0].fingerprint != wrap_module("mine", other).fingerprint
+    another = bench({"mine": other}, "step-l2", points, "all", registry=registry)
+    assert another.id != result.id
     with pytest.raises(UsageError, match=r"give a torch\.nn\.Module"):
         bench({"mine": 3}, "noise", points, 3, registry=registry)
     with pytest.raises(UsageError, match="as a mapping"):
@@ -190,7 +194,7 @@ class Peculiar(tiny.Half):
 
 def test_fingerprints_of_peculiar_modules(registry, points):
     found = {
-        wrap_module("m", Peculiar(*options)).fingerprint
+        wrap_module("m", Peculiar(*options), torch.zeros(3, 4)).fingerprint
         for options in ((), (1.0,), (1.5,), (1.0, "x"))
     }
     assert len(found) == 3
@@ -263,8 +267,8 @@ def test_progress_says_at_once_what_is_computed(registry, points):
     told = []
     config = BenchConfig(("half",), ("step-l2", "noise"), str(points), 4, batch_size=4, workers=1)
 
-    def watch(total):
-        assert total == 8
+    def watch(total, done):
+        assert (total, done) == (8, 0)
         return lambda samples, what: told.append((samples, what))
 
     run_benchmark(config, registry, watch=watch)
@@ -281,9 +285,16 @@ def test_what_was_found_before_a_failure_counts():
     outcome = Outcome(
         distances, torch.zeros(4, 1), counts, counts, counts, counts, counts, failures
     )
-    arrays = _arrays(outcome, [10, 11, 12, 13], 0.0)
+    data = Dataset("d", np.zeros((14, 4), np.float32), np.zeros(14, np.int64))
+    job = Job(None, data, {}, "paper", 0, torch.device("cpu"))
+    result = _result(Shard("m", "a", (10, 11, 12, 13)), outcome, job, 2.0)
+    assert result.rows["sample"].tolist() == [13]
+    (failure,) = result.failures
+    assert failure.rows["sample"].tolist() == [10, 11, 12]
     for norm in Norm:
-        np.testing.assert_array_equal(arrays[norm.value], [0, 2, np.nan, infinite])
+        np.testing.assert_array_equal(failure.rows[norm.value], [0, 2, np.nan])
+        np.testing.assert_array_equal(result.rows[norm.value], [infinite])
+    assert result.rows["seconds"].tolist() == [0.5]
 
 
 def test_settings_of_torch_inside_and_afterwards():
@@ -310,6 +321,7 @@ def test_settings_of_torch_inside_and_afterwards():
 def test_the_newer_switches_of_torch_are_respected():
     code = """
 import torch
+from robustlvq.run.plan import Shard
 from robustlvq.run.numerics import reproducible_torch
 torch.backends.fp32_precision = "tf32"
 parts = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
@@ -386,7 +398,7 @@ MAIN = os.getpid()
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stopped_run_keeps_what_was_finished(interrupted, points, workers):
-    with pytest.raises(Cancelled, match=r"stopped; .* robustlvq show 2") as caught:
+    with pytest.raises(Cancelled, match=r"stopped; 12 of 24 results .* robustlvq show 2") as caught:
         bench("half", "step-l2,interrupt", points, "all", registry=interrupted, workers=workers)
     assert caught.value.exit_code == 130
     result = open_result("latest", interrupted)

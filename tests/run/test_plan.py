@@ -95,19 +95,26 @@ def test_wrong_options(registry):
         plan_attacks(["noise"], "papper", {}, registry)
 
 
-@given(st.integers(1, 300), st.integers(1, 70), st.integers(1, 3), st.integers(1, 3))
-def test_shards_cover_every_cell_once(samples, batch, models, attacks):
-    names, others = [f"m{i}" for i in range(models)], [f"a{i}" for i in range(attacks)]
-    shards = cut(names, others, samples, batch)
-    sizes = {len(shard) for shard in shards}
-    assert max(sizes) <= batch
-    assert max(sizes) - min(sizes) <= 1
-    for model in names:
-        for attack in others:
-            covered = [
-                sample
-                for shard in shards
-                if (shard.model, shard.attack) == (model, attack)
-                for sample in range(shard.start, shard.stop)
-            ]
-            assert covered == list(range(samples))
+@given(
+    st.dictionaries(
+        st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")),
+        st.sets(st.integers(0, 500)).map(sorted),
+    ),
+    st.integers(1, 70),
+)
+def test_shards_cover_what_is_missing_once_and_evenly(missing, batch):
+    shards = cut(missing, batch)
+    for place, samples in missing.items():
+        own = [shard for shard in shards if (shard.model, shard.attack) == place]
+        assert [sample for shard in own for sample in shard.samples] == samples
+        sizes = {len(shard) for shard in own} or {1}
+        assert 1 <= min(sizes) <= max(sizes) <= batch
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_part_is_finished_for_every_cell_before_the_next():
+    shards = cut({("m", "a"): range(4), ("m", "b"): range(2), ("n", "a"): range(5)}, 2)
+    assert [str(shard) for shard in shards] == [
+        *("m / a", "m / b", "n / a"),
+        *("m / a", "n / a", "n / a"),
+    ]

@@ -15,7 +15,9 @@ import torch
 from robustlvq.api import Dataset, AttackSpec, Cancelled, Norm
 from robustlvq.benchmark import bench
 from robustlvq.core.registry import Entry, Plugin, Registry, Table
-from robustlvq.run.pool import open_pool
+from robustlvq.run.plan import Shard
+from robustlvq.run.result import ShardResult
+from robustlvq.run.workers import ProcessWorkers, ThreadWorkers, local_workers
 from tests import tiny
 
 def registry(attack):
@@ -31,8 +33,19 @@ data = Dataset("d", x, (x[:, 0] > 0.5).astype(np.int64))
 cpu = torch.device("cpu")
 
 def pids():
-    with open_pool(lambda n, stop: (os.getpid(), torch.get_num_threads()), 2, cpu) as pool:
-        return {future.result() for future in [pool.submit(n) for n in range(4)]}
+    def work(shard, stop):
+        time.sleep(0.2)
+        return ShardResult(device=f"{os.getpid()} {torch.get_num_threads()}")
+
+    workers, found = local_workers(work, 2, cpu), []
+    for n in range(4):
+        while not workers.has_room():
+            found += workers.wait(9)
+        workers.submit(Shard("m", "a", (n,)))
+    while len(found) < 4:
+        found += workers.wait(9)
+    assert workers.stop() == []
+    return {tuple(map(int, result.device.split())) for _, result in found}
 """
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are used on Linux")
@@ -122,11 +135,11 @@ def test_only_what_kills_its_worker_alone_is_to_blame(tmp_path):
 
 def test_a_probe_that_hangs_is_killed_and_threads_do_the_work():
     done = python(
-        "from robustlvq.run import pool\n"
+        "from robustlvq.run import workers\n"
         "def hang():\n"
         "    os.write(1, f'{os.getpid()}'.encode())\n"
         "    while True: time.sleep(1)\n"
-        "pool._probe, pool.PROBE_SECONDS = hang, 1.0\n"
+        "workers._probe, workers.PROBE_SECONDS = hang, 1.0\n"
         "assert {pid for pid, _ in pids()} == {os.getpid()}"
     )
     assert done.returncode == 0, done.stderr
@@ -158,7 +171,7 @@ def test_no_worker_outlives_an_interrupted_run(how, home):
             os.killpg(run.pid, how)  # as a terminal does it
             out, _ = run.communicate(timeout=60)
             assert run.returncode == 130
-            assert "what was finished is saved: robustlvq show" in out
+            assert "the same command goes on from there" in out
     finally:
         run.kill()
         run.wait(60)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,11 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from robustlvq.api import Norm
+from robustlvq.core.types import Norm
 
-__all__ = ["FORMAT", "AttackInfo", "Cell", "ModelInfo", "RunFailure", "RunRecord"]
-
-FORMAT = "robustlvq-run-1"
+__all__ = ["AttackInfo", "Cell", "ModelInfo", "RunFailure", "RunRecord", "assemble"]
 
 Array = npt.NDArray[Any]
 
@@ -29,7 +27,7 @@ class Cell:
             found, nan where there is no result (not computed, or the attack failed before).
             ``clean``, ``predicted``: int64 classes of the clean input and of the adversarial,
             ``forward``, ``backward``, ``zero_gradients``: int64 counts; -1 where missing.
-        seconds: What it took, summed over shards.
+        seconds: What it took, summed over the samples.
     """
 
     arrays: dict[str, Array]
@@ -38,14 +36,6 @@ class Cell:
     def distance(self, norm: Norm) -> npt.NDArray[np.float64]:
         """The distances (N,) in one norm."""
         return self.arrays[norm.value]
-
-
-def empty_cell(samples: int) -> Cell:
-    """A cell in which everything is missing."""
-    arrays: dict[str, Array] = {norm.value: np.full(samples, np.nan) for norm in Norm}
-    for name in ("clean", "predicted", "forward", "backward", "zero_gradients"):
-        arrays[name] = np.full(samples, -1, dtype=np.int64)
-    return Cell(arrays)
 
 
 @dataclass(frozen=True)
@@ -108,8 +98,8 @@ class RunRecord:
     """A run, complete or not.
 
     Attributes:
-        path: Its folder.
-        header: What ``run.json`` holds.
+        path: The ledger that it is a view of.
+        header: What was asked for, and of what: configuration, versions, device, dataset ...
         models, attacks: In the order of the tables.
         samples: The ids of the samples (N,), int64, ascending.
         labels: Their labels (N,), int64.
@@ -147,22 +137,26 @@ class RunRecord:
 def assemble(
     path: Path,
     header: Mapping[str, Any],
+    samples: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
     cells: Mapping[tuple[str, str], Cell],
     clean: Mapping[str, npt.NDArray[np.int64]],
+    failures: Sequence[RunFailure],
+    verified: Mapping[str, tuple[str, ...]],
 ) -> RunRecord:
-    """Build a record from a header of :data:`FORMAT` and the arrays.
+    """Build a record from a header, the arrays, and the failures of its cells.
 
-    The header has passed :func:`robustlvq.run.header.check_header`.
+    The header has passed :func:`robustlvq.ledger.header.check_header`.
     """
     keep = ("name", "fingerprint", "weights", "facts")
     order = ["", *(item["name"] for kind in ("models", "attacks") for item in header[kind])]
+    of_models = [RunFailure(failure["message"], failure["model"]) for failure in header["failures"]]
     return RunRecord(
         path=path,
         header=header,
         models=tuple(
             ModelInfo(
-                **{key: model[key] for key in keep},
-                verified_in=tuple(model.get("verified_in", ())),
+                **{key: model[key] for key in keep}, verified_in=verified.get(model["name"], ())
             )
             for model in header["models"]
         ),
@@ -176,21 +170,14 @@ def assemble(
             )
             for attack in header["attacks"]
         ),
-        samples=np.asarray(header["samples"], dtype=np.int64),
-        labels=np.asarray(header["labels"], dtype=np.int64),
+        samples=samples,
+        labels=labels,
         cells=cells,
         clean=clean,
         failures=tuple(
-            RunFailure(
-                message=failure["message"],
-                model=failure["model"],
-                attack=failure["attack"],
-                samples=tuple(failure["samples"]),
-                traceback=failure["traceback"],
-            )
-            for failure in sorted(
-                header["failures"],
-                key=lambda f: (order.index(f["model"]), order.index(f["attack"]), f["message"]),
+            sorted(
+                [*of_models, *failures],
+                key=lambda f: (order.index(f.model), order.index(f.attack), f.message),
             )
         ),
     )

@@ -1,0 +1,43 @@
+"""The ledger of results: an embedded SQLite database; imports no torch."""
+
+from robustlvq.ledger.ledger import CellKey, FailedSamples, Finished, Images, Ledger
+from robustlvq.ledger.record import AttackInfo, Cell, ModelInfo, RunFailure, RunRecord
+from robustlvq.ledger.rows import ROW, Rows, empty_rows
+from robustlvq.ledger.views import (
+    RunInfo,
+    cell_keys,
+    find_run,
+    finish_run,
+    list_runs,
+    open_run,
+    read_images,
+    read_run,
+    remove_runs,
+    save_run,
+)
+
+__all__ = [
+    "ROW",
+    "AttackInfo",
+    "Cell",
+    "CellKey",
+    "FailedSamples",
+    "Finished",
+    "Images",
+    "Ledger",
+    "ModelInfo",
+    "Rows",
+    "RunFailure",
+    "RunInfo",
+    "RunRecord",
+    "cell_keys",
+    "empty_rows",
+    "find_run",
+    "finish_run",
+    "list_runs",
+    "open_run",
+    "read_images",
+    "read_run",
+    "remove_runs",
+    "save_run",
+]

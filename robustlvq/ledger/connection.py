@@ -1,0 +1,125 @@
+"""Opening the database of a ledger, and what its errors mean to a user."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from robustlvq.core.paths import make_dir
+from robustlvq.errors import DataError, LedgerError, OutputError, RobustLVQError
+from robustlvq.ledger.schema import migrate
+
+__all__ = ["connect", "translated"]
+
+PATIENCE = 60.0
+"""Seconds to wait for another program that is writing."""
+
+MAGIC = b"SQLite format 3\0"
+
+SETTINGS = (
+    # A hostile file cannot make the schema run anything, and damaged cells are noticed.
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",
+    "PRAGMA foreign_keys = ON",
+    # What is committed survives the loss of power, not only the end of the process.
+    "PRAGMA synchronous = FULL",
+)
+
+
+def connect(path: Path, *, write: bool) -> sqlite3.Connection:
+    """Open a ledger, in autocommit mode.
+
+    Args:
+        path: Its file.
+        write: Whether it will be written to; it is then made if it does not exist, and brought
+            to the newest version. To be read it must be of that version already.
+
+    Raises:
+        DataError: It is to be read, and does not exist.
+        LedgerError: It is damaged, something else, or of a newer version.
+        OutputError: It cannot be opened or written to.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give the file of a ledger, for instance results.db")
+    if write:
+        make_dir(path.parent)
+    elif not path.is_file():
+        raise DataError(f"there is no ledger at {path}; make a run: robustlvq bench -m glvq -a fgm")
+    _check_magic(path)
+    # Others may write to a file that this user can only read; a folder that nobody can write
+    # to has no room for SQLite's shared memory, and nobody else in it either.
+    closed = not os.access(path.parent, os.W_OK)
+    mode = "rwc" if write else "ro&immutable=1" if closed else "rw"
+    if not write and not closed and not os.access(path, os.W_OK):
+        mode = "ro"
+    with translated(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=PATIENCE,
+            isolation_level=None,
+        )
+        try:
+            for setting in SETTINGS:
+                connection.execute(setting)
+            if write:
+                connection.execute("PRAGMA journal_mode = WAL")
+            migrate(connection, str(path), write=write)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn the errors of SQLite into errors of this package, with what to do about them."""
+    try:
+        yield
+    except RobustLVQError:
+        raise
+    except sqlite3.Error as error:
+        raise _meaning(path, error) from error
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        # A value of another kind than was written: the database is whole, its content is not.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise LedgerError(f"{path} is damaged: {reason}; see: robustlvq runs verify") from error
+
+
+def _check_magic(path: Path) -> None:
+    """Refuse a file of something else, which SQLite would take for empty if it is short.
+
+    Raises:
+        LedgerError: It is one.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"cannot open {path}: {error.strerror or error}") from error
+    if start and start != MAGIC:
+        raise LedgerError(f"{path} is not a ledger: it is no SQLite database")
+
+
+def _meaning(path: Path, error: sqlite3.Error) -> RobustLVQError:
+    text = str(error)
+    if "full" in text:
+        return OutputError(
+            f"cannot write to {path}: the disk is full; free some space and run the same "
+            "command again: it goes on from what is saved"
+        )
+    if "locked" in text or "busy" in text:
+        return OutputError(f"{path} is held by another program for too long; stop that one")
+    if "readonly" in text or "read-only" in text or "unable to open" in text or "I/O" in text:
+        return OutputError(f"cannot write to {path}: {text}; choose another file with --ledger")
+    if "not a database" in text:
+        return LedgerError(f"{path} is not a ledger: it is no SQLite database")
+    return LedgerError(
+        f"{path} is damaged: {text or type(error).__name__}; restore a copy, or move it away "
+        "to start a new one"
+    )

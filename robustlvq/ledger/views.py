@@ -1,0 +1,361 @@
+"""Runs: what somebody asked for, as views of a ledger; they hold no results of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robustlvq.core.paths import ledger_path
+from robustlvq.core.types import Norm
+from robustlvq.errors import DataError, LedgerError, UnknownNameError, UsageError
+from robustlvq.ledger.connection import translated
+from robustlvq.ledger.header import check_header
+from robustlvq.ledger.ledger import CellKey, Images, Ledger
+from robustlvq.ledger.record import Cell, RunFailure, RunRecord, assemble
+from robustlvq.ledger.rows import Rows, empty_rows
+
+__all__ = [
+    "RunInfo",
+    "cell_keys",
+    "finish_run",
+    "list_runs",
+    "open_run",
+    "read_images",
+    "read_run",
+    "remove_runs",
+    "save_run",
+]
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """A run, in one line.
+
+    Attributes:
+        id: Its name.
+        created: When it was first asked for, ISO 8601.
+        status: "running" (or killed), "stopped" or "complete".
+        models, attacks: Names.
+        dataset: Name.
+        samples: How many.
+        done, wanted: Results that are there, and results that were asked for.
+    """
+
+    id: str
+    created: str
+    status: str
+    models: tuple[str, ...]
+    attacks: tuple[str, ...]
+    dataset: str
+    samples: int
+    done: int
+    wanted: int
+
+
+def cell_keys(header: Mapping[str, Any]) -> dict[tuple[str, str], CellKey]:
+    """The cells that a run shows, by (model, attack); none of models without fingerprint."""
+    return {
+        (model["name"], attack["name"]): CellKey(
+            model=model["fingerprint"],
+            attack=attack["name"],
+            implementation=attack["implementation"],
+            version=attack["version"],
+            config=attack["config"],
+            norm=Norm(attack["norm"]),
+            dataset=header["dataset"]["fingerprint"],
+            seed=header["config"]["seed"],
+        )
+        for model in header["models"]
+        if model["fingerprint"]
+        for attack in header["attacks"]
+    }
+
+
+def save_run(ledger: Ledger, header: Mapping[str, Any], samples: Ids, labels: Ids) -> str:
+    """Save what is asked for, as running; the same question twice is the same run.
+
+    Args:
+        ledger: Where.
+        header: Without ``id``, ``created`` and ``status``.
+        samples: Ids of the samples (N,), int64, ascending.
+        labels: Their labels (N,), int64.
+
+    Returns:
+        The id of the run.
+    """
+    cells = {place: (key, ledger.cell(key)) for place, key in sorted(cell_keys(header).items())}
+    question = (
+        header["dataset"]["fingerprint"],
+        header["config"]["thresholds"],
+        # In order: it is that of the tables.
+        [(model["name"], model["fingerprint"]) for model in header["models"]],
+        [(attack["name"], attack["version"]) for attack in header["attacks"]],
+        [key.hash for key, _ in cells.values()],
+    )
+    key = hashlib.sha256(json.dumps(question, sort_keys=True).encode() + samples.tobytes())
+    digest = key.hexdigest()
+    created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    with ledger.transaction() as connection:
+        known = connection.execute("SELECT id, created FROM runs WHERE key = ?", (digest,))
+        found = known.fetchone()
+        # With a part of the hash: two runs that are begun in one second have two names.
+        name = found[0] if found else f"{time.strftime('%Y%m%d-%H%M%S')}-{digest[:6]}"
+        created = found[1] if found else created
+        connection.execute(
+            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, 'running', 0, ?, ?, ?)",
+            (
+                name,
+                digest,
+                created,
+                time.time(),
+                json.dumps(header),
+                samples.astype("<i8").tobytes(),
+                labels.astype("<i8").tobytes(),
+            ),
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO run_cells VALUES (?, ?, ?, ?)",
+            [(name, *place, number) for place, (_, number) in cells.items()],
+        )
+    return str(name)
+
+
+def finish_run(ledger: Ledger, run: str, status: str, seconds: float) -> None:
+    """Save how a run ended, and how long it took this time."""
+    with ledger.transaction() as connection:
+        connection.execute(
+            "UPDATE runs SET status = ?, seconds = ? WHERE id = ?", (status, seconds, run)
+        )
+
+
+def find_run(ledger: Ledger, reference: str) -> str:
+    """The id of a run.
+
+    Args:
+        ledger: Where it is.
+        reference: An id, the beginning of one, or "latest", the one used last.
+
+    Raises:
+        DataError: There is none at all.
+        UnknownNameError: There is no such run.
+        UsageError: The beginning of an id that several have.
+    """
+    text = str(reference).strip()
+    if not text:
+        raise UsageError("name a run: its id, or 'latest'")
+    saved = [str(name) for (name,) in ledger.select("SELECT id FROM runs ORDER BY used, id")]
+    if not saved:
+        raise DataError(
+            f"there is no run in {ledger.path}; make one: robustlvq bench -m glvq -a fgm"
+        )
+    if text == "latest":
+        return saved[-1]
+    matches = [name for name in saved if name.startswith(text)]
+    if text in matches or len(matches) == 1:
+        return text if text in matches else matches[0]
+    if matches:
+        more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
+        raise UsageError(
+            f"run {text!r} is ambiguous: {', '.join(sorted(matches)[:5])}{more}; "
+            "give more of the id"
+        )
+    raise UnknownNameError("run", text, {"latest", *saved}, "`robustlvq runs` shows what there is")
+
+
+def list_runs(ledger: Ledger) -> list[RunInfo]:
+    """All runs, the one used last at the end."""
+    names = ledger.select("SELECT id FROM runs ORDER BY used, id")
+    return [_info(ledger, str(name)) for (name,) in names]
+
+
+def _info(ledger: Ledger, run: str) -> RunInfo:
+    header, samples, _ = _header(ledger, run)
+    cells = [ledger.find_cell(key) for key in cell_keys(header).values()]
+    done = [int(ledger.done(cell, samples).sum()) for cell in cells if cell is not None]
+    return RunInfo(
+        id=run,
+        created=header["created"],
+        status=header["status"],
+        models=tuple(model["name"] for model in header["models"]),
+        attacks=tuple(attack["name"] for attack in header["attacks"]),
+        dataset=header["dataset"]["name"],
+        samples=len(samples),
+        done=sum(done),
+        wanted=len(samples) * len(header["models"]) * len(header["attacks"]),
+    )
+
+
+def remove_runs(ledger: Ledger, runs: Sequence[str], *, results: bool) -> int:
+    """Remove runs.
+
+    Args:
+        ledger: Open for writing.
+        runs: Their ids.
+        results: Also remove the results, failures and clean predictions that no run shows
+            any more; else they stay and serve the next run that asks for them.
+
+    Returns:
+        How many cells were removed with their results.
+    """
+    removed = 0
+    with ledger.transaction() as connection:
+        connection.executemany("DELETE FROM runs WHERE id = ?", [(run,) for run in runs])
+        if results:
+            removed = connection.execute(
+                "DELETE FROM cells WHERE id NOT IN (SELECT cell FROM run_cells)"
+            ).rowcount
+            connection.execute(
+                "DELETE FROM predictions WHERE (model, dataset) NOT IN "
+                "(SELECT model, dataset FROM cells)"
+            )
+    if results:
+        with translated(ledger.path):
+            ledger.connection.execute("VACUUM")
+    return removed
+
+
+def open_run(reference: str, path: Path | None = None) -> RunRecord:
+    """Read a run.
+
+    Args:
+        reference: The id of a run, the beginning of one, or "latest".
+        path: The ledger that it is in; by default :func:`robustlvq.core.paths.ledger_path`.
+
+    Raises:
+        DataError: There is no ledger, or no run in it.
+        UnknownNameError: There is no such run.
+        UsageError: The beginning of an id that several have.
+        LedgerError: It is damaged.
+    """
+    with Ledger(path or ledger_path()) as ledger:
+        return read_run(ledger, find_run(ledger, reference))
+
+
+def read_run(ledger: Ledger, run: str) -> RunRecord:
+    """Read the run with this id.
+
+    Raises:
+        LedgerError: It is damaged.
+    """
+    header, samples, labels = _header(ledger, run)
+    cells: dict[tuple[str, str], Cell] = {}
+    failures: list[RunFailure] = []
+    numbers = {place: ledger.find_cell(key) for place, key in cell_keys(header).items()}
+    for model in header["models"]:
+        for attack in header["attacks"]:
+            place = model["name"], attack["name"]
+            number = numbers.get(place)
+            rows = empty_rows(samples)
+            if number is not None:
+                for failure in ledger.failures(number):
+                    concerned = _fill(rows, failure.rows, samples)
+                    if len(concerned):
+                        ids = tuple(concerned.tolist())
+                        failures.append(RunFailure(failure.message, *place, ids, failure.traceback))
+                _fill(rows, ledger.rows(number), samples)
+            cells[place] = _cell(rows)
+    clean = {}
+    for model in header["models"]:
+        known = ledger.predictions(model["fingerprint"], header["dataset"]["fingerprint"])
+        if np.isin(samples, known["sample"]).all():
+            clean[model["name"]] = known["predicted"][
+                np.searchsorted(known["sample"], samples)
+            ].astype(np.int64)
+    origins = {
+        place: ledger.provenance(number) for place, number in numbers.items() if number is not None
+    }
+    devices = dict.fromkeys(
+        str(facts.get("device", "")) for own in origins.values() for facts in own
+    )
+    return assemble(
+        ledger.path,
+        {**header, "device": ", ".join(filter(None, devices))},
+        samples,
+        labels,
+        cells,
+        clean,
+        _grouped(failures),
+        {model["name"]: _verified(model["name"], origins) for model in header["models"]},
+    )
+
+
+def read_images(ledger: Ledger, record: RunRecord) -> dict[tuple[str, str], Images]:
+    """The adversarials that were kept, by (model, attack), of samples of a run."""
+    found = {}
+    for place, key in cell_keys(record.header).items():
+        number = ledger.find_cell(key)
+        images = None if number is None else ledger.images(number)
+        if images is not None:
+            own = np.isin(images.samples, record.samples)
+            found[place] = Images(images.samples[own], images.pixels[own])
+    return found
+
+
+def _header(ledger: Ledger, run: str) -> tuple[dict[str, Any], Ids, Ids]:
+    found = ledger.select(
+        "SELECT created, status, seconds, header, samples, labels FROM runs WHERE id = ?", (run,)
+    )
+    if not found:
+        raise LedgerError(f"{ledger.path}: run {run} was removed")
+    created, status, seconds, text, ids, classes = found[0]
+    with translated(ledger.path):
+        stored = json.loads(text)
+        if not isinstance(stored, dict):
+            raise ValueError(f"the header of run {run} is not a mapping")
+        header = {**stored, "id": run, "created": created, "status": status, "seconds": seconds}
+        check_header(header)
+        samples = np.frombuffer(ids, dtype="<i8").astype(np.int64)
+        labels = np.frombuffer(classes, dtype="<i8").astype(np.int64)
+        if not len(samples) or len(samples) != len(labels) or (np.diff(samples) <= 0).any():
+            raise ValueError(f"the samples of run {run} are not ascending ids with a label each")
+    return header, samples, labels
+
+
+def _fill(rows: Rows, found: Rows, samples: Ids) -> Ids:
+    """Copy the rows of samples that a run has; returns their ids."""
+    own = found[np.isin(found["sample"], samples)]
+    rows[np.searchsorted(samples, own["sample"])] = own
+    return own["sample"].astype(np.int64)
+
+
+def _cell(rows: Rows) -> Cell:
+    arrays: dict[str, npt.NDArray[Any]] = {
+        norm.value: rows[norm.value].astype(np.float64) for norm in Norm
+    }
+    for name in ("clean", "predicted", "forward", "backward", "zero_gradients"):
+        arrays[name] = rows[name].astype(np.int64)
+    return Cell(arrays, float(rows["seconds"].sum()))
+
+
+def _verified(
+    model: str, origins: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
+) -> tuple[str, ...]:
+    """The precisions in which every adversarial of a model was verified."""
+    lists = [
+        facts["verified_in"]
+        for (name, _), own in origins.items()
+        for facts in own
+        if name == model and isinstance(facts.get("verified_in"), list)
+    ]
+    everywhere = set.intersection(*map(set, lists)) if lists else set()
+    return tuple(sorted(str(precision) for precision in everywhere))
+
+
+def _grouped(failures: Sequence[RunFailure]) -> list[RunFailure]:
+    """Equal failures of one cell as one."""
+    grouped: dict[tuple[str, str, str], tuple[set[int], str]] = {}
+    for failure in failures:
+        key = failure.message, failure.model, failure.attack
+        ids, _ = grouped.setdefault(key, (set(), failure.traceback))
+        ids.update(failure.samples)
+    return [RunFailure(*key, tuple(sorted(ids)), trace) for key, (ids, trace) in grouped.items()]

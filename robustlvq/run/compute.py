@@ -1,0 +1,176 @@
+"""Compute one shard; whatever goes wrong becomes part of its result."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic, perf_counter
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from robustlvq.api import (
+    AttackError,
+    Cancelled,
+    Dataset,
+    ModelError,
+    Norm,
+    Outcome,
+    RobustLVQError,
+    Target,
+    attack_samples,
+    evaluate,
+    sample_seed,
+)
+from robustlvq.core.registry import Registry
+from robustlvq.ledger import FailedSamples, Images, Rows, empty_rows
+from robustlvq.run.plan import AttackPlan, Shard
+from robustlvq.run.result import ShardResult, Stop, failed, first_line
+
+__all__ = ["Job", "clean_predictions", "compute", "timed_out"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all shards of a run share.
+
+    Attributes:
+        registry: Where attacks are built from.
+        dataset: The samples; their positions are their ids.
+        attacks: By name.
+        profile, seed: As configured.
+        device: Where to compute.
+        attack_timeout: Seconds after which a shard is given up; 0 for never.
+        keep_adversarials: Whether the adversarials are part of the result.
+    """
+
+    registry: Registry
+    dataset: Dataset
+    attacks: Mapping[str, AttackPlan]
+    profile: str
+    seed: int
+    device: torch.device
+    attack_timeout: float = 0
+    keep_adversarials: bool = False
+
+    def tensors(
+        self, ids: Sequence[int] | npt.NDArray[np.int64]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and labels of some samples, on the device."""
+        chosen = np.asarray(ids, dtype=np.int64)
+        x = torch.from_numpy(self.dataset.x[chosen])
+        y = torch.from_numpy(self.dataset.y[chosen])
+        return x.to(self.device), y.to(self.device)
+
+
+def clean_predictions(
+    target: Target, job: Job, samples: npt.NDArray[np.int64], rows: int = 1024
+) -> npt.NDArray[np.int64]:
+    """The predicted classes of clean samples (N,).
+
+    Raises:
+        ModelError: The model fails on them, or has fewer classes than the dataset.
+    """
+    parts = []
+    highest = int(job.dataset.y.max())
+    for start in range(0, len(samples), rows):
+        x, _ = job.tensors(samples[start : start + rows])
+        try:
+            scores = evaluate(target.module, x)
+        except RobustLVQError:
+            raise
+        except Exception as error:
+            shape = ", ".join(map(str, x.shape[1:]))
+            raise ModelError(
+                f"the model failed on inputs of shape (N, {shape}): {first_line(error)}"
+            ) from error
+        classes = scores.shape[1]
+        if highest >= classes:
+            raise ModelError(
+                f"labels of {job.dataset.name!r} go up to {highest}, but the model has "
+                f"{classes} classes, counted from 0"
+            )
+        parts.append(scores.argmax(1).cpu())
+    return torch.cat(parts).numpy()
+
+
+def compute(shard: Shard, target: Target, job: Job, stop: Stop) -> ShardResult:
+    """Compute one shard.
+
+    Args:
+        shard: What to compute.
+        target: Its model.
+        job: What is common to the run.
+        stop: Asked before every query; the result is then ``cancelled``.
+    """
+    began, late = perf_counter(), False
+    deadline = monotonic() + (job.attack_timeout or float("inf"))
+
+    def stopped() -> bool:
+        nonlocal late
+        late = late or monotonic() > deadline
+        return late or stop()
+
+    try:
+        if stopped():
+            return ShardResult(cancelled=True)
+        spec = job.registry.attacks[shard.attack]
+        # A fresh attack for each shard: a search may keep state.
+        attack = spec.build(job.profile, job.attacks[shard.attack].config)
+        if not callable(getattr(attack, "search", None)):
+            raise AttackError(f"its factory returned a {type(attack).__name__} without `search`")
+        ids = shard.samples
+        x, y = job.tensors(ids)
+        seeds = [sample_seed(job.seed, shard.attack, sample) for sample in ids]
+        outcome = attack_samples(
+            target, attack, spec.norm, x, y, seeds=seeds, ids=ids, stop=stopped
+        )
+    except Cancelled:
+        return timed_out(shard, job.attack_timeout) if late else ShardResult(cancelled=True)
+    except (Exception, SystemExit) as error:
+        message = str(error) if isinstance(error, RobustLVQError) else first_line(error)
+        trace = "".join(traceback.format_exception(error))
+        return failed(shard, message.splitlines()[0], trace)
+    return _result(shard, outcome, job, perf_counter() - began)
+
+
+def timed_out(shard: Shard, seconds: float) -> ShardResult:
+    """The result of a shard that took too long."""
+    return failed(
+        shard,
+        f"not finished within {seconds:g} s; give it more time with --attack-timeout, or less "
+        "to do at a time with --batch-size",
+    )
+
+
+def _result(shard: Shard, outcome: Outcome, job: Job, seconds: float) -> ShardResult:
+    rows = _rows(shard, outcome, seconds)
+    wrong: dict[tuple[str, str], npt.NDArray[np.bool_]] = {}
+    nothing = np.zeros(len(rows), dtype=bool)
+    for failure in outcome.failures:
+        concerned = wrong.setdefault((failure.message, failure.traceback), nothing.copy())
+        concerned |= True if failure.sample is None else rows["sample"] == failure.sample
+    without = np.logical_or.reduce([nothing, *wrong.values()])
+    for norm in Norm:
+        # What was found before a failure counts; that nothing was found does not.
+        lost = without & ~np.isfinite(rows[norm.value])
+        rows[norm.value][lost] = np.nan
+    found = ~without & np.isfinite(rows["l2"]) & (rows["clean"] == job.dataset.y[rows["sample"]])
+    images = None
+    if job.keep_adversarials:
+        pixels = outcome.adversarials.numpy()[found]
+        images = Images(rows["sample"][found].astype(np.int64), pixels)
+    failures = tuple(FailedSamples(*key, rows[concerned]) for key, concerned in wrong.items())
+    return ShardResult(rows[~without], failures, images)
+
+
+def _rows(shard: Shard, outcome: Outcome, seconds: float) -> Rows:
+    rows = empty_rows(shard.samples)
+    for norm in Norm:
+        rows[norm.value] = outcome.distances[norm].numpy()
+    for name in ("clean", "predicted", "forward", "backward", "zero_gradients"):
+        rows[name] = getattr(outcome, name).numpy()
+    rows["seconds"] = seconds / len(rows)
+    return rows

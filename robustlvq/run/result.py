@@ -1,0 +1,64 @@
+"""What comes out of a shard; plain values, which can be sent from process to process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from robustlvq.ledger import FailedSamples, Images, Rows, empty_rows
+from robustlvq.run.plan import Shard
+
+__all__ = ["ShardResult", "Stop", "Workers", "failed", "first_line"]
+
+Stop = Callable[[], bool]
+"""Asked by a computation, often: whether it is to stop."""
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What came out of a shard.
+
+    Attributes:
+        rows: Of the samples that have their result.
+        failures: Of those that have not.
+        images: The adversarials, if they are kept.
+        cancelled: Stopped before it was finished; nothing else is set.
+        died: How the worker that computed it ended, if it did; nothing else is set.
+        device: On what it was computed; "" for the device of the run.
+    """
+
+    rows: Rows = field(default_factory=lambda: empty_rows(()))
+    failures: tuple[FailedSamples, ...] = ()
+    images: Images | None = None
+    cancelled: bool = False
+    died: str = ""
+    device: str = ""
+
+
+class Workers(Protocol):
+    """Some workers that compute shards, wherever they are."""
+
+    def has_room(self) -> bool:
+        """Whether another shard can be submitted now."""
+
+    def submit(self, shard: Shard) -> None:
+        """Have a shard computed."""
+
+    def wait(self, seconds: float) -> list[tuple[Shard, ShardResult]]:
+        """What was finished since the last call; waits at most so long for the first one."""
+
+    def stop(self) -> list[tuple[Shard, ShardResult]]:
+        """Stop at once; what was finished by then. Nothing can be submitted afterwards."""
+
+
+def failed(shard: Shard, message: str, traceback: str = "") -> ShardResult:
+    """The result of a shard that failed as a whole."""
+    rows = empty_rows(shard.samples)
+    return ShardResult(failures=(FailedSamples(message, traceback, rows),))
+
+
+def first_line(error: BaseException) -> str:
+    """Kind and first line of an error."""
+    first = (str(error).strip().splitlines() or ["no message"])[0]
+    return f"{type(error).__name__}: {first}"
