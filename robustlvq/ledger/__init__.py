@@ -1,8 +1,10 @@
 """The ledger of results: an embedded SQLite database; imports no torch."""
 
 from robustlvq.ledger.ledger import CellKey, FailedSamples, Finished, Images, Ledger
+from robustlvq.ledger.merge import Merged, merge
 from robustlvq.ledger.record import AttackInfo, Cell, ModelInfo, RunFailure, RunRecord
 from robustlvq.ledger.rows import ROW, Rows, empty_rows
+from robustlvq.ledger.verify import Problem, repair, verify
 from robustlvq.ledger.views import (
     RunInfo,
     cell_keys,
@@ -25,7 +27,9 @@ __all__ = [
     "Finished",
     "Images",
     "Ledger",
+    "Merged",
     "ModelInfo",
+    "Problem",
     "Rows",
     "RunFailure",
     "RunInfo",
@@ -35,9 +39,12 @@ __all__ = [
     "find_run",
     "finish_run",
     "list_runs",
+    "merge",
     "open_run",
     "read_images",
     "read_run",
     "remove_runs",
+    "repair",
     "save_run",
+    "verify",
 ]

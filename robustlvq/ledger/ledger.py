@@ -277,14 +277,17 @@ class Ledger:
                 if len(rows):
                     insert_shard(connection, shard.cell, rows, shard.images, shard.provenance, now)
                 failed = [failure.rows["sample"] for failure in shard.failures]
-                self._settle(shard.cell, np.concatenate([shard.rows["sample"], *failed]))
+                self.settle(shard.cell, np.concatenate([shard.rows["sample"], *failed]))
                 for failure in shard.failures:
                     insert_failure(connection, shard.cell, failure, now)
             current = self._foreign_changes()
         self._seen = current
 
-    def _settle(self, cell: int, samples: Ids) -> None:
-        """Take samples, which have been computed now, out of earlier failures."""
+    def settle(self, cell: int, samples: Ids) -> None:
+        """Take samples, which have their result now, out of earlier failures.
+
+        Inside a transaction.
+        """
         found = self.connection.execute("SELECT id, rows FROM failures WHERE cell = ?", (cell,))
         for number, blob in found.fetchall():
             rows = unpack(blob, ROW)
@@ -319,16 +322,20 @@ class Ledger:
     def save_predictions(
         self, model: str, dataset: str, samples: Ids, predicted: npt.NDArray[np.int64]
     ) -> None:
-        """Add clean predictions; those that are there already are replaced."""
+        """Save clean predictions; those that are there already are replaced."""
         fresh = np.empty(len(samples), dtype=PREDICTION)
         fresh["sample"], fresh["predicted"] = samples, predicted
-        with self.transaction() as connection:
-            known = self.predictions(model, dataset)
-            blob = _last(np.concatenate([known, fresh])).tobytes()
-            connection.execute(
-                "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?)",
-                (model, dataset, blob, digest(blob)),
-            )
+        with self.transaction():
+            self.add_predictions(model, dataset, fresh)
+
+    def add_predictions(self, model: str, dataset: str, rows: Rows) -> None:
+        """The same from rows of :data:`PREDICTION`, inside a transaction."""
+        blob = _last(np.concatenate([self.predictions(model, dataset), rows])).tobytes()
+        self.connection.execute(
+            "INSERT INTO predictions VALUES (?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET rows = excluded.rows, digest = excluded.digest",
+            (model, dataset, blob, digest(blob)),
+        )
 
 
 def insert_cell(connection: sqlite3.Connection, key: str, spec: str) -> int:

@@ -49,6 +49,10 @@ IMAGE_LEVEL = 6
 """Of zlib: float32 pixels hardly shrink further above it."""
 
 
+LARGEST = 1 << 32
+"""Bytes of the images of one shard; more is damage."""
+
+
 def digest(*parts: bytes) -> bytes:
     """16 bytes that change when any of ``parts`` does (BLAKE2b)."""
     found = hashlib.blake2b(digest_size=16)
@@ -95,7 +99,13 @@ def unpack_images(blob: bytes, count: int, shape: tuple[int, ...]) -> npt.NDArra
     Raises:
         ValueError: The blob is damaged, or holds something of another size.
     """
-    size = count * int(np.prod(shape, dtype=np.int64)) * 4
+    size = 4 * count
+    for length in shape:
+        if not isinstance(length, int) or length < 0:
+            raise ValueError(f"{shape!r} is not the shape of an image")
+        size *= length
+    if size > LARGEST:
+        raise ValueError(f"its images would take {size:,} bytes")
     reader = zlib.decompressobj()
     try:
         # No more than is expected is unpacked, whatever a damaged blob would grow to.

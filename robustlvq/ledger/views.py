@@ -18,7 +18,7 @@ from robustlvq.core.types import Norm
 from robustlvq.errors import DataError, LedgerError, UnknownNameError, UsageError
 from robustlvq.ledger.connection import translated
 from robustlvq.ledger.header import check_header
-from robustlvq.ledger.ledger import CellKey, Images, Ledger
+from robustlvq.ledger.ledger import CellKey, Images, Ledger, insert_cell
 from robustlvq.ledger.record import Cell, RunFailure, RunRecord, assemble
 from robustlvq.ledger.rows import Rows, empty_rows
 
@@ -86,48 +86,90 @@ def save_run(ledger: Ledger, header: Mapping[str, Any], samples: Ids, labels: Id
 
     Args:
         ledger: Where.
-        header: Without ``id``, ``created`` and ``status``.
+        header: What :func:`robustlvq.ledger.header.check_header` asks for, but for ``id``,
+            ``created`` and ``status``.
         samples: Ids of the samples (N,), int64, ascending.
         labels: Their labels (N,), int64.
 
     Returns:
         The id of the run.
     """
-    cells = {place: (key, ledger.cell(key)) for place, key in sorted(cell_keys(header).items())}
+    with ledger.transaction():
+        return write_run(ledger, header, samples, labels)[0]
+
+
+def write_run(
+    ledger: Ledger,
+    header: Mapping[str, Any],
+    samples: Ids,
+    labels: Ids,
+    *,
+    created: str = "",
+    status: str = "running",
+    seconds: float = 0,
+    overwrite: bool = True,
+) -> tuple[str, bool]:
+    """The same inside a transaction, for a run of any age.
+
+    Args:
+        ledger: Where.
+        header: As for :func:`save_run`; an ``id`` in it is kept, unless another run has it.
+        samples: Ids (N,), int64, ascending.
+        labels: (N,), int64.
+        created: ISO 8601; now by default.
+        status: How it ended.
+        seconds: What it took.
+        overwrite: Whether a run with the same question is updated; else it stays.
+
+    Returns:
+        The id of the run, and whether it is new.
+    """
+    connection = ledger.connection
+    cells = {
+        place: (key.hash, insert_cell(connection, key.hash, key.spec))
+        for place, key in sorted(cell_keys(header).items())
+    }
     question = (
         header["dataset"]["fingerprint"],
         header["config"]["thresholds"],
         # In order: it is that of the tables.
         [(model["name"], model["fingerprint"]) for model in header["models"]],
         [(attack["name"], attack["version"]) for attack in header["attacks"]],
-        [key.hash for key, _ in cells.values()],
+        [key for key, _ in cells.values()],
     )
     key = hashlib.sha256(json.dumps(question, sort_keys=True).encode() + samples.tobytes())
     digest = key.hexdigest()
-    created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    with ledger.transaction() as connection:
-        known = connection.execute("SELECT id, created FROM runs WHERE key = ?", (digest,))
-        found = known.fetchone()
+    found = connection.execute("SELECT id, created FROM runs WHERE key = ?", (digest,)).fetchone()
+    if found and not overwrite:
+        return str(found[0]), False
+    name = str(found[0] if found else header.get("id", ""))
+    if not found and (not name or _is_taken(ledger, name)):
         # With a part of the hash: two runs that are begun in one second have two names.
-        name = found[0] if found else f"{time.strftime('%Y%m%d-%H%M%S')}-{digest[:6]}"
-        created = found[1] if found else created
-        connection.execute(
-            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, 'running', 0, ?, ?, ?)",
-            (
-                name,
-                digest,
-                created,
-                time.time(),
-                json.dumps(header),
-                samples.astype("<i8").tobytes(),
-                labels.astype("<i8").tobytes(),
-            ),
-        )
-        connection.executemany(
-            "INSERT OR REPLACE INTO run_cells VALUES (?, ?, ?, ?)",
-            [(name, *place, number) for place, (_, number) in cells.items()],
-        )
-    return str(name)
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{digest[:6]}"
+    kept = {key: value for key, value in header.items() if key != "id"}
+    connection.execute(
+        "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            name,
+            digest,
+            found[1] if found else created or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            time.time(),
+            status,
+            seconds,
+            json.dumps(kept),
+            samples.astype("<i8").tobytes(),
+            labels.astype("<i8").tobytes(),
+        ),
+    )
+    connection.executemany(
+        "INSERT INTO run_cells VALUES (?, ?, ?, ?)",
+        [(name, *place, number) for place, (_, number) in cells.items()],
+    )
+    return name, not found
+
+
+def _is_taken(ledger: Ledger, name: str) -> bool:
+    return bool(ledger.select("SELECT 1 FROM runs WHERE id = ?", (name,)))
 
 
 def finish_run(ledger: Ledger, run: str, status: str, seconds: float) -> None:
@@ -175,13 +217,19 @@ def find_run(ledger: Ledger, reference: str) -> str:
 def list_runs(ledger: Ledger) -> list[RunInfo]:
     """All runs, the one used last at the end."""
     names = ledger.select("SELECT id FROM runs ORDER BY used, id")
-    return [_info(ledger, str(name)) for (name,) in names]
+    known: dict[str, Ids] = {}  # runs share cells
+    return [_info(ledger, str(name), known) for (name,) in names]
 
 
-def _info(ledger: Ledger, run: str) -> RunInfo:
-    header, samples, _ = _header(ledger, run)
-    cells = [ledger.find_cell(key) for key in cell_keys(header).values()]
-    done = [int(ledger.done(cell, samples).sum()) for cell in cells if cell is not None]
+def _info(ledger: Ledger, run: str, known: dict[str, Ids]) -> RunInfo:
+    header, samples, _ = read_header(ledger, run)
+    done = 0
+    for key in cell_keys(header).values():
+        if key.hash not in known:
+            cell = ledger.find_cell(key)
+            rows = empty_rows(()) if cell is None else ledger.rows(cell)
+            known[key.hash] = rows["sample"].astype(np.int64)
+        done += int(np.isin(samples, known[key.hash]).sum())
     return RunInfo(
         id=run,
         created=header["created"],
@@ -190,7 +238,7 @@ def _info(ledger: Ledger, run: str) -> RunInfo:
         attacks=tuple(attack["name"] for attack in header["attacks"]),
         dataset=header["dataset"]["name"],
         samples=len(samples),
-        done=sum(done),
+        done=done,
         wanted=len(samples) * len(header["models"]) * len(header["attacks"]),
     )
 
@@ -247,7 +295,7 @@ def read_run(ledger: Ledger, run: str) -> RunRecord:
     Raises:
         LedgerError: It is damaged.
     """
-    header, samples, labels = _header(ledger, run)
+    header, samples, labels = read_header(ledger, run)
     cells: dict[tuple[str, str], Cell] = {}
     failures: list[RunFailure] = []
     numbers = {place: ledger.find_cell(key) for place, key in cell_keys(header).items()}
@@ -301,7 +349,12 @@ def read_images(ledger: Ledger, record: RunRecord) -> dict[tuple[str, str], Imag
     return found
 
 
-def _header(ledger: Ledger, run: str) -> tuple[dict[str, Any], Ids, Ids]:
+def read_header(ledger: Ledger, run: str) -> tuple[dict[str, Any], Ids, Ids]:
+    """The header of a run, checked, and the ids and labels of its samples.
+
+    Raises:
+        LedgerError: It is damaged.
+    """
     found = ledger.select(
         "SELECT created, status, seconds, header, samples, labels FROM runs WHERE id = ?", (run,)
     )
