@@ -269,16 +269,24 @@ class MetricSpec(Spec):
             (..., N) of adversarial distances (0 misclassified, inf none found) and
             ``threshold`` the t_p of its norm; reduces the last axis.
         unit: "distance" (in the norm of the attack) or "share" (printed in percent).
+        resample: ``resample(delta, threshold, generator, size)``, or "" for none; it makes
+            intervals fast. With the distances (N,) of one row and a
+            ``numpy.random.Generator``, it returns a float64 array (size,) of independent
+            draws of what ``function`` is for N distances drawn from ``delta`` with
+            replacement. Without it, ``function`` is called on such distances themselves.
     """
 
     function: Factory = ""
     unit: Literal["distance", "share"] = "distance"
+    resample: Factory = ""
     kind_of_spec: ClassVar[str] = "metric"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         fits = self.unit in ("distance", "share")
         require(fits, self._owner, "unit", self.unit, "'distance' or 'share'")
+        if self.resample != "":
+            check_factory(self.resample, f"{self._owner}: resample")
 
 
 @dataclass(frozen=True)

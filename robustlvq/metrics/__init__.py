@@ -1,6 +1,6 @@
 """Metrics: pure numpy functions over adversarial distances."""
 
-from robustlvq.metrics.bootstrap import interval
+from robustlvq.metrics.bootstrap import interval, resample_acc, resample_median
 from robustlvq.metrics.scores import (
     THRESHOLDS,
     acc,
@@ -17,5 +17,7 @@ __all__ = [
     "interval",
     "jointly_robust",
     "median",
+    "resample_acc",
+    "resample_median",
     "worst_case",
 ]

@@ -18,11 +18,13 @@ def robustlvq_metrics() -> Sequence[MetricSpec]:
             summary="median adversarial distance (median-delta_A)",
             function="robustlvq.metrics.scores:median",
             unit="distance",
+            resample="robustlvq.metrics.bootstrap:resample_median",
         ),
         MetricSpec(
             name="acc",
             summary="share of samples without an adversarial within the threshold (acc-A)",
             function="robustlvq.metrics.scores:acc",
             unit="share",
+            resample="robustlvq.metrics.bootstrap:resample_acc",
         ),
     )

@@ -20,6 +20,7 @@ __all__ = [
     "Floats",
     "acc",
     "clean_accuracy",
+    "count",
     "jointly_robust",
     "median",
     "worst_case",
@@ -45,7 +46,7 @@ def median(delta: npt.ArrayLike, threshold: float | None = None) -> Any:
         as one of those is inf.
     """
     values = np.asarray(delta, dtype=np.float64)
-    n = _count(values)
+    n = count(values)
     middle = np.partition(values, [(n - 1) // 2, n // 2], axis=-1)
     # Halved before the sum: the mean of two infinities is then inf by plain arithmetic.
     return middle[..., (n - 1) // 2] / 2 + middle[..., n // 2] / 2
@@ -62,7 +63,7 @@ def acc(delta: npt.ArrayLike, threshold: float) -> Any:
         float64 (...) in [0, 1].
     """
     values = np.asarray(delta, dtype=np.float64)
-    _count(values)
+    count(values)
     return (values > threshold).mean(axis=-1)
 
 
@@ -113,7 +114,12 @@ def clean_accuracy(predicted: npt.ArrayLike, y: npt.ArrayLike) -> Any:
     return (np.asarray(predicted) == np.asarray(y)).mean(axis=-1)
 
 
-def _count(values: Floats) -> int:
+def count(values: Floats) -> int:
+    """How many distances a score is over: the last axis.
+
+    Raises:
+        ValueError: There is none.
+    """
     if values.ndim == 0 or values.shape[-1] == 0:
         raise ValueError("a score needs at least one distance")
     return int(values.shape[-1])

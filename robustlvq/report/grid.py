@@ -69,16 +69,16 @@ def grids(summary: Summary, intervals: bool) -> list[Grid]:
     """One table per norm, and one for all attacks together if there are several norms."""
     record = summary.record
     models = tuple(model.name for model in record.models)
-    clean = _line("clean accuracy", [summary.clean(name) for name in models], style="clean")
+    clean = _line("clean accuracy", summary.row("clean"), style="clean")
     found = []
     for norm in summary.norms():
         lines = [clean]
         for attack in summary.attacks(norm):
-            scores = [summary.attack(name, attack) for name in models]
+            scores = summary.row("attack", norm, attack.name)
             lines.append(_line(f"{attack.name} {box(attack)}", scores))
             if intervals:
                 lines.append(_interval_line(scores))
-        scores = [summary.worst(name, norm) for name in models]
+        scores = summary.row("worst-case", norm)
         lines += [_line("worst case", scores, style="total"), _interval_line(scores)]
         found.append(_grid(_title(norm, record.thresholds[norm]), models, lines))
     if len(summary.norms()) > 1:
@@ -89,12 +89,12 @@ def grids(summary: Summary, intervals: bool) -> list[Grid]:
 def _together(summary: Summary, models: tuple[str, ...], intervals: bool) -> Grid:
     lines = []
     for norm in summary.norms():
-        scores = [summary.cross(name, norm) for name in models]
+        scores = summary.row("cross-norm", norm)
         lines.append(_line(f"worst case in {norm.symbol}", scores))
         if intervals:
             lines.append(_interval_line(scores))
     if summary.has_joint:
-        joint = [summary.joint(name) for name in models]
+        joint = summary.row("joint")
         lines += [_line("joint accuracy", joint, style="total"), _interval_line(joint)]
     return _grid("all attacks together", models, lines)
 

@@ -2,65 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from robustlvq.api import MetricSpec, Norm, PluginError, RobustLVQError
-from robustlvq.core.specs import resolve
+from robustlvq.api import MetricSpec, Norm, RobustLVQError
 from robustlvq.ledger import AttackInfo, RunRecord
-from robustlvq.metrics import interval, jointly_robust, worst_case
+from robustlvq.metrics import acc, jointly_robust, resample_acc, worst_case
+from robustlvq.report.value import Metric, Value, checked, failure
 
-__all__ = ["WORST", "Kind", "Score", "Summary", "Value"]
+__all__ = ["WORST", "Kind", "Score", "Summary"]
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["clean", "attack", "worst-case", "cross-norm", "joint"]
 WORST = "worst-case"
-R = TypeVar("R")
-
-
-class Value:
-    """A score of the samples that have a result, and its confidence interval on demand.
-
-    Args:
-        score: Reduces the last axis.
-        delta: One value per sample with a result.
-        failed: Told what the score raises, which is then nan.
-    """
-
-    def __init__(
-        self,
-        score: Callable[[Floats], Any],
-        delta: Floats,
-        failed: Callable[[Exception], None] | None = None,
-    ) -> None:
-        self._score, self._delta, self._failed = score, delta, failed
-
-    @cached_property
-    def value(self) -> float:
-        """The score; nan if no sample has a result."""
-        return self._tried(lambda: float(self._score(self._delta)), float("nan"))
-
-    @cached_property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % percentile bootstrap interval; nan if no sample has a result."""
-        nothing = float("nan"), float("nan")
-        return self._tried(lambda: interval(self._score, self._delta), nothing)
-
-    def _tried(self, compute: Callable[[], R], nothing: R) -> R:
-        if not len(self._delta):
-            return nothing
-        try:
-            return compute()
-        except Exception as error:
-            if self._failed is None:
-                raise
-            self._failed(error)
-            return nothing
 
 
 @dataclass(frozen=True)
@@ -91,7 +50,7 @@ class Score:
 
 
 class Summary:
-    """All scores of a run.
+    """All scores of a run, by model; each is computed once.
 
     Args:
         record: The run.
@@ -105,11 +64,11 @@ class Summary:
         self.record = record
         self._broken: dict[str, str] = {}
         self.metrics: dict[str, MetricSpec] = {}
-        self._functions: dict[str, Callable[..., Any]] = {}
+        self._functions: dict[str, Metric] = {}
         order = sorted(metrics.values(), key=lambda spec: (spec.unit != "distance", spec.name))
         for spec in order:
             try:
-                self._functions[spec.name] = _checked(spec)
+                self._functions[spec.name] = checked(spec)
                 self.metrics[spec.name] = spec
             except RobustLVQError as error:
                 self._broken[spec.name] = str(error)
@@ -121,7 +80,7 @@ class Summary:
 
     def _failed(self, metric: str, error: Exception) -> None:
         # Once per metric: the resampling of an interval words the same failure in another way.
-        self._broken.setdefault(metric, _failure(f"metric {metric!r}", error))
+        self._broken.setdefault(metric, failure(f"metric {metric!r}", error))
 
     def norms(self) -> list[Norm]:
         """The norms that the run has attacks for, in the order of the attacks."""
@@ -131,17 +90,43 @@ class Summary:
         """The attacks in one norm."""
         return [attack for attack in self.record.attacks if attack.norm is norm]
 
-    def clean(self, model: str) -> Score:
-        """Clean accuracy."""
+    def row(self, kind: Kind, norm: Norm | None = None, attack: str = "") -> list[Score]:
+        """The scores of all models in one line of a table.
+
+        Args:
+            kind: Of the scores.
+            norm: Of the scores.
+            attack: Which one, for the kind "attack"; the others have one line in each norm.
+        """
+        scores = [score for score in self if (score.kind, score.norm) == (kind, norm)]
+        return [score for score in scores if score.attack == attack] if attack else scores
+
+    def __iter__(self) -> Iterator[Score]:
+        return iter(self._scores)
+
+    @cached_property
+    def _scores(self) -> list[Score]:
+        scores = []
+        for model in (info.name for info in self.record.models):
+            scores.append(self._clean(model))
+            for norm in self.norms():
+                own = self.attacks(norm)
+                scores += [self._attack(model, attack) for attack in own]
+                scores.append(self._worst(model, WORST, "worst-case", norm, own))
+            for norm in self.norms():
+                every = self.record.attacks
+                scores.append(self._worst(model, "any attack", "cross-norm", norm, every))
+            if self.has_joint:
+                scores.append(self._joint(model))
+        return scores
+
+    def _clean(self, model: str) -> Score:
         total = len(self.record.samples)
         predicted = self.record.clean.get(model)
-        right = np.empty(0)
-        if predicted is not None:
-            right = (predicted == self.record.labels).astype(np.float64)
-        values = {"acc": Value(_mean, right)}
-        return Score(model, "clean", "clean", None, "", len(right), total, values)
+        right = np.empty(0) if predicted is None else predicted == self.record.labels
+        return Score(model, "clean", "clean", None, "", len(right), total, _share(right))
 
-    def attack(self, model: str, attack: AttackInfo) -> Score:
+    def _attack(self, model: str, attack: AttackInfo) -> Score:
         """One attack in its own norm."""
         cell = self.record.cells[model, attack.name]
         delta = cell.distance(attack.norm)
@@ -155,14 +140,6 @@ class Summary:
             "seconds": cell.seconds,
         }
         return self._score(model, attack.name, "attack", attack.norm, delta, attack.box, extra)
-
-    def worst(self, model: str, norm: Norm) -> Score:
-        """delta_p*: the closest adversarial of the run's attacks in this norm."""
-        return self._worst(model, WORST, "worst-case", norm, self.attacks(norm))
-
-    def cross(self, model: str, norm: Norm) -> Score:
-        """The closest adversarial in this norm, whatever norm its attack minimised."""
-        return self._worst(model, "any attack", "cross-norm", norm, self.record.attacks)
 
     @property
     def has_joint(self) -> bool:
@@ -184,7 +161,7 @@ class Summary:
                 samples |= blind
         return names, int(samples.sum())
 
-    def joint(self, model: str) -> Score:
+    def _joint(self, model: str) -> Score:
         """Joint threshold accuracy, footnote 6 of the paper; only where a threshold is set."""
         used, lacking = self._used(model, self.record.attacks)
         stacks = {norm: self._stack(model, norm, used) for norm in Norm}
@@ -193,20 +170,7 @@ class Summary:
         if not there.all() and not stacks[Norm.L2][:, there].any():
             robust = robust[:0]
         total = len(self.record.samples)
-        values = {"acc": Value(_mean, robust)}
-        return Score(model, "joint", "joint", None, "", len(robust), total, values, lacking)
-
-    def __iter__(self) -> Iterator[Score]:
-        for model in (info.name for info in self.record.models):
-            yield self.clean(model)
-            for norm in self.norms():
-                for attack in self.attacks(norm):
-                    yield self.attack(model, attack)
-                yield self.worst(model, norm)
-            for norm in self.norms():
-                yield self.cross(model, norm)
-            if self.has_joint:
-                yield self.joint(model)
+        return Score(model, "joint", "joint", None, "", len(robust), total, _share(robust), lacking)
 
     def _used(self, model: str, attacks: Sequence[AttackInfo]) -> tuple[list[str], tuple[str, ...]]:
         """The attacks that a worst case is taken over, and those that failed altogether.
@@ -220,14 +184,14 @@ class Summary:
         for attack in attacks:
             delta = self.record.cells[model, attack.name].distance(attack.norm)
             # What is left of a failed attack are the clean mistakes, at distance 0.
-            nothing = not np.nan_to_num(delta, nan=0.0).any()
-            (lacking if nothing and attack.name in failed else used).append(attack.name)
+            nothing = attack.name in failed and not np.nan_to_num(delta, nan=0.0).any()
+            (lacking if nothing else used).append(attack.name)
         return used, tuple(lacking)
 
     def _worst(
         self, model: str, name: str, kind: Kind, norm: Norm, attacks: Sequence[AttackInfo]
     ) -> Score:
-        """A worst case over the samples for which every attack that did not fail has a result.
+        """delta_p*, over the samples for which every attack that did not fail has a result.
 
         Only so is a worst case over more attacks never above one over some of them.
         """
@@ -252,18 +216,18 @@ class Summary:
         box: str = "",
         extra: Mapping[str, float] | None = None,
     ) -> Score:
-        missing = bool(np.isnan(delta).any())
         there = delta[~np.isnan(delta)]
-        if missing and not there.any():
+        if len(there) < len(delta) and not there.any():
             there = there[:0]  # clean mistakes alone say nothing about an attack that failed
         limit = self.record.thresholds[norm]
         values = {
             name: Value(
-                _at(function, float("inf") if limit is None else limit),
+                metric,
                 there,
+                float("inf") if limit is None else limit,
                 partial(self._failed, name),
             )
-            for name, function in self._functions.items()
+            for name, metric in self._functions.items()
             if limit is not None or self.metrics[name].unit == "distance"
         }
         return Score(
@@ -280,36 +244,15 @@ class Summary:
         )
 
 
-def _checked(spec: MetricSpec) -> Callable[..., Any]:
-    """The function of a metric, tried once on a small example.
-
-    Raises:
-        PluginError: It cannot be imported, raises, or does not reduce the last axis.
-    """
-    owner = f"metric {spec.name!r}"
-    function = resolve(spec.function, owner)
-    try:
-        shape = np.shape(function(np.array([[0.0, 0.5, np.inf], [1.0, 2.0, 3.0]]), 1.0))
-    except Exception as error:
-        raise PluginError(_failure(owner, error)) from error
-    if shape != (2,):
-        raise PluginError(f"{owner} returned shape {shape} for distances (2, 3), expected (2,)")
-    return function
-
-
-def _failure(owner: str, error: Exception) -> str:
-    first = (str(error).strip().splitlines() or ["no message"])[0]
-    return f"{owner} failed: {type(error).__name__}: {first}"
-
-
 def _complete(stack: Floats) -> npt.NDArray[np.bool_]:
     """Where every row of (attacks, N) has a result (N,)."""
     there: npt.NDArray[np.bool_] = np.logical_not(np.isnan(stack).any(axis=0))
     return there
 
 
-def _at(function: Callable[..., Any], threshold: float) -> Callable[[Floats], Any]:
-    return lambda delta: function(delta, threshold)
+def _share(holds: npt.NDArray[np.bool_] | Floats) -> dict[str, Value]:
+    """The share of ones, under the name of the accuracy."""
+    return {"acc": Value(Metric(acc, resample_acc), np.asarray(holds, dtype=np.float64), 0.0)}
 
 
 def _mean(values: npt.NDArray[Any]) -> Any:

@@ -162,6 +162,10 @@ def assert_only_it_is_unavailable(registry: Registry) -> str:
         (DatasetSpec, {"splits": ()}, "needs at least one split"),
         (DatasetSpec, {"held_out": 3}, "held_out 3 must be lower case"),
         (MetricSpec, {"unit": "percent"}, "unit = 'percent' must be 'distance' or 'share'"),
+        *[
+            (MetricSpec, {"resample": bad}, f"metric 'new': resample: {bad!r} is neither")
+            for bad in (None, 3, "draws")
+        ],
         (CertifierSpec, {"norm": 2}, "norm = 2 must be"),
         (CertifierSpec, {"models": "glvq"}, "models = 'glvq' must be a tuple of texts"),
         *[
@@ -188,6 +192,8 @@ def test_a_bad_spec_stays_with_its_plugin(
         (AttackSpec, {"family": "some", "profiles": {"foolbox": Variant("a:b", Steps)}}),
         (DatasetSpec, {"splits": ("test", "train"), "held_out": "mnist-5k"}),
         (MetricSpec, {"unit": "share"}),
+        (MetricSpec, {"resample": "a:b"}),
+        (MetricSpec, {"resample": max}),
         (CertifierSpec, {"models": ("glvq*",)}),
     ],
 )

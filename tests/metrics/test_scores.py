@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from robustlvq.api import Norm
-from robustlvq.metrics import acc, clean_accuracy, interval, jointly_robust, median, worst_case
+from robustlvq.metrics import acc, clean_accuracy, jointly_robust, median, worst_case
 
 INF = math.inf
 
@@ -75,27 +75,3 @@ def test_what_was_not_found_is_robust_however_large_the_thresholds_are():
 
 def test_clean_accuracy():
     assert clean_accuracy([1, 2, 3, 3], [1, 2, 3, 4]) == 0.75
-
-
-def test_interval_of_a_mean_has_the_normal_width():
-    # The mean of n draws has standard error s / sqrt(n); 1.96 of them to either side.
-    values = np.random.default_rng(1).normal(size=2000)
-    low, high = interval(lambda delta: delta.mean(axis=-1), values, resamples=4000)
-    error = values.std() / math.sqrt(len(values))
-    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
-    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
-
-
-def test_interval_with_infinities_has_ends_that_are_not_nan():
-    half = [1.0] * 50 + [INF] * 50
-    assert interval(median, half) == (1.0, INF)
-    assert interval(median, [INF] * 9) == (INF, INF)
-
-
-def test_interval_is_seeded_and_does_not_depend_on_the_block_size(monkeypatch):
-    values = np.random.default_rng(2).exponential(size=100)
-    whole = interval(median, values, seed=3)
-    assert interval(median, values, seed=3) == whole
-    assert interval(median, values, seed=4) != whole
-    monkeypatch.setattr("robustlvq.metrics.bootstrap.BLOCK", 700)
-    assert interval(median, values, seed=3) == whole
