@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from robustlvq import __version__
-from robustlvq.cli import bench, show, train
+from robustlvq.cli import bench, runs, show, train
 from robustlvq.cli import list as list_module
 from robustlvq.errors import Cancelled, RobustLVQError
 
@@ -20,7 +20,8 @@ EPILOG = (
     "robustlvq list attacks\n\n"
     "robustlvq bench -m glvq -a boundary\n\n"
     "robustlvq bench -m glvq,gmlvq,gtlvq -a all -n 100\n\n"
-    "robustlvq show latest"
+    "robustlvq show latest\n\n"
+    "robustlvq runs"
 )
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command("list", epilog=list_module.EPILOG)(list_module.list_command)
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.command("show", epilog=show.EPILOG)(show.show)
+app.add_typer(runs.app, name="runs")
 app.command("train", epilog=train.EPILOG)(train.train)
 
 _ClickUsageError: Any = typer.BadParameter.__mro__[1]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from robustlvq.cli.output import print_json, print_unavailable
+from robustlvq.cli.output import print_json, print_rows, print_unavailable
 from robustlvq.core.locate import find_weights
 from robustlvq.core.paths import trained_weights
 from robustlvq.core.registry import Plugin, Registry
@@ -117,15 +117,4 @@ def _print(listed: dict[str, list[dict[str, Any]]]) -> None:
         if index:
             print()
         print(f"{kind}" + ("" if rows else ": none"))
-        columns = [key for key in (rows[0] if rows else ()) if any(row[key] != "" for row in rows)]
-        texts = [[_text(row[key]) for key in columns] for row in rows]
-        widths = [max(map(len, column)) for column in zip(columns, *texts, strict=True)]
-        for line in [columns, *texts] if rows else []:
-            cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-            print(f"  {'  '.join(cells)}".rstrip())
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
+        print_rows(rows, indent="  ")

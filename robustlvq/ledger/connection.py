@@ -65,9 +65,9 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
         try:
             for setting in SETTINGS:
                 connection.execute(setting)
-            if write:
-                connection.execute("PRAGMA journal_mode = WAL")
             migrate(connection, str(path), write=write)
+            if write:  # not before it is known to be a ledger
+                connection.execute("PRAGMA journal_mode = WAL")
         except BaseException:
             connection.close()
             raise
