@@ -392,10 +392,13 @@ def insert_failure(
 
 def _last(rows: Rows) -> Rows:
     """The last row of each sample, ascending by id."""
-    return rows[_last_positions(rows["sample"])]
+    samples = np.ascontiguousarray(rows["sample"])
+    if (samples[1:] > samples[:-1]).all():
+        return rows
+    return rows[_last_positions(samples)]
 
 
 def _last_positions(samples: Ids) -> npt.NDArray[np.intp]:
-    order = np.argsort(samples, kind="stable")
+    order = np.argsort(np.ascontiguousarray(samples), kind="stable")
     ordered = samples[order]
     return order[np.append(ordered[1:] != ordered[:-1], True)] if len(order) else order

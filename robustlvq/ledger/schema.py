@@ -51,7 +51,7 @@ CREATE TABLE shards (
     rows BLOB NOT NULL,
     digest BLOB NOT NULL
 );
-CREATE INDEX shards_by_cell ON shards (cell);
+CREATE INDEX shards_by_cell ON shards (cell, provenance);
 CREATE TABLE images (
     shard INTEGER PRIMARY KEY REFERENCES shards ON DELETE CASCADE,
     shape TEXT NOT NULL,

@@ -376,9 +376,11 @@ def read_header(ledger: Ledger, run: str) -> tuple[dict[str, Any], Ids, Ids]:
 
 def _fill(rows: Rows, found: Rows, samples: Ids) -> Ids:
     """Copy the rows of samples that a run has; returns their ids."""
-    own = found[np.isin(found["sample"], samples)]
-    rows[np.searchsorted(samples, own["sample"])] = own
-    return own["sample"].astype(np.int64)
+    ids: Ids = found["sample"].astype(np.int64)
+    places = np.minimum(np.searchsorted(samples, ids), len(samples) - 1)
+    own: npt.NDArray[np.bool_] = samples[places] == ids
+    rows[places[own]] = found[own]
+    return ids[own]
 
 
 def _cell(rows: Rows) -> Cell:
