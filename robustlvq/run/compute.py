@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic, perf_counter
 
@@ -29,7 +29,11 @@ from robustlvq.ledger import FailedSamples, Images, Rows, empty_rows
 from robustlvq.run.plan import AttackPlan, Shard
 from robustlvq.run.result import ShardResult, Stop, failed, first_line
 
-__all__ = ["Job", "clean_predictions", "compute", "timed_out"]
+__all__ = ["Job", "Load", "clean_predictions", "compute", "loader", "timed_out"]
+
+
+Load = Callable[[Sequence[int]], tuple[torch.Tensor, torch.Tensor]]
+"""Inputs (N, \\*shape), float32, and labels (N,), int64, of samples by id, on their device."""
 
 
 @dataclass(frozen=True)
@@ -38,45 +42,51 @@ class Job:
 
     Attributes:
         registry: Where attacks are built from.
-        dataset: The samples; their positions are their ids.
+        load: Gets inputs and labels.
         attacks: By name.
         profile, seed: As configured.
-        device: Where to compute.
         attack_timeout: Seconds after which a shard is given up; 0 for never.
         keep_adversarials: Whether the adversarials are part of the result.
     """
 
     registry: Registry
-    dataset: Dataset
+    load: Load
     attacks: Mapping[str, AttackPlan]
     profile: str
     seed: int
-    device: torch.device
     attack_timeout: float = 0
     keep_adversarials: bool = False
 
-    def tensors(
-        self, ids: Sequence[int] | npt.NDArray[np.int64]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and labels of some samples, on the device."""
+
+def loader(dataset: Dataset, device: torch.device) -> Load:
+    """What loads the samples of a dataset, whose ids are their positions, to a device."""
+
+    def load(ids: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = np.asarray(ids, dtype=np.int64)
-        x = torch.from_numpy(self.dataset.x[chosen])
-        y = torch.from_numpy(self.dataset.y[chosen])
-        return x.to(self.device), y.to(self.device)
+        x, y = torch.from_numpy(dataset.x[chosen]), torch.from_numpy(dataset.y[chosen])
+        return x.to(device), y.to(device)
+
+    return load
 
 
 def clean_predictions(
-    target: Target, job: Job, samples: npt.NDArray[np.int64], rows: int = 1024
+    target: Target, load: Load, samples: Sequence[int], highest: int, rows: int = 1024
 ) -> npt.NDArray[np.int64]:
     """The predicted classes of clean samples (N,).
 
+    Args:
+        target: The model.
+        load: Gets the samples.
+        samples: Their ids (N,).
+        highest: The highest label that the model must know.
+        rows: How many to load at a time.
+
     Raises:
-        ModelError: The model fails on them, or has fewer classes than the dataset.
+        ModelError: The model fails on them, or has fewer classes.
     """
     parts = []
-    highest = int(job.dataset.y.max())
     for start in range(0, len(samples), rows):
-        x, _ = job.tensors(samples[start : start + rows])
+        x, _ = load(samples[start : start + rows])
         try:
             scores = evaluate(target.module, x)
         except RobustLVQError:
@@ -89,7 +99,7 @@ def clean_predictions(
         classes = scores.shape[1]
         if highest >= classes:
             raise ModelError(
-                f"labels of {job.dataset.name!r} go up to {highest}, but the model has "
+                f"labels of the dataset go up to {highest}, but the model has "
                 f"{classes} classes, counted from 0"
             )
         parts.append(scores.argmax(1).cpu())
@@ -122,7 +132,7 @@ def compute(shard: Shard, target: Target, job: Job, stop: Stop) -> ShardResult:
         if not callable(getattr(attack, "search", None)):
             raise AttackError(f"its factory returned a {type(attack).__name__} without `search`")
         ids = shard.samples
-        x, y = job.tensors(ids)
+        x, y = job.load(ids)
         seeds = [sample_seed(job.seed, shard.attack, sample) for sample in ids]
         outcome = attack_samples(
             target, attack, spec.norm, x, y, seeds=seeds, ids=ids, stop=stopped
@@ -133,7 +143,7 @@ def compute(shard: Shard, target: Target, job: Job, stop: Stop) -> ShardResult:
         message = str(error) if isinstance(error, RobustLVQError) else first_line(error)
         trace = "".join(traceback.format_exception(error))
         return failed(shard, message.splitlines()[0], trace)
-    return _result(shard, outcome, job, perf_counter() - began)
+    return _result(shard, outcome, y.cpu().numpy(), job, perf_counter() - began)
 
 
 def timed_out(shard: Shard, seconds: float) -> ShardResult:
@@ -145,7 +155,9 @@ def timed_out(shard: Shard, seconds: float) -> ShardResult:
     )
 
 
-def _result(shard: Shard, outcome: Outcome, job: Job, seconds: float) -> ShardResult:
+def _result(
+    shard: Shard, outcome: Outcome, labels: npt.NDArray[np.int64], job: Job, seconds: float
+) -> ShardResult:
     rows = _rows(shard, outcome, seconds)
     wrong: dict[tuple[str, str], npt.NDArray[np.bool_]] = {}
     nothing = np.zeros(len(rows), dtype=bool)
@@ -157,7 +169,7 @@ def _result(shard: Shard, outcome: Outcome, job: Job, seconds: float) -> ShardRe
         # What was found before a failure counts; that nothing was found does not.
         lost = without & ~np.isfinite(rows[norm.value])
         rows[norm.value][lost] = np.nan
-    found = ~without & np.isfinite(rows["l2"]) & (rows["clean"] == job.dataset.y[rows["sample"]])
+    found = ~without & np.isfinite(rows["l2"]) & (rows["clean"] == labels)
     images = None
     if job.keep_adversarials:
         pixels = outcome.adversarials.numpy()[found]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from robustlvq.ledger import FailedSamples, Images, Rows, empty_rows
 from robustlvq.run.plan import Shard
@@ -25,7 +25,7 @@ class ShardResult:
         images: The adversarials, if they are kept.
         cancelled: Stopped before it was finished; nothing else is set.
         died: How the worker that computed it ended, if it did; nothing else is set.
-        device: On what it was computed; "" for the device of the run.
+        origin: On what device and with what versions it was computed, if not as the run says.
     """
 
     rows: Rows = field(default_factory=lambda: empty_rows(()))
@@ -33,7 +33,7 @@ class ShardResult:
     images: Images | None = None
     cancelled: bool = False
     died: str = ""
-    device: str = ""
+    origin: Mapping[str, Any] | None = None
 
 
 class Workers(Protocol):

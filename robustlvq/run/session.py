@@ -1,43 +1,25 @@
-"""Compute what the ledger lacks of a run."""
+"""Compute what the ledger lacks of a run, here or on a cluster; imports no torch itself."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
-from robustlvq.api import ModelError, RobustLVQError, Target, as_mapping
-from robustlvq.core.loading import OpenedModel
+from robustlvq.api import RobustLVQError
 from robustlvq.ledger import Finished, Ledger, cell_keys, save_run
-from robustlvq.run.compute import Job, clean_predictions, compute
 from robustlvq.run.engine import run_shards
-from robustlvq.run.models import choose_device, no_usable_model, open_models
-from robustlvq.run.numerics import reproducible_torch
 from robustlvq.run.plan import Shard, cut
-from robustlvq.run.question import ModelFacts, Question, missing_samples, versions
-from robustlvq.run.result import ShardResult, Stop
-from robustlvq.run.workers import local_workers, worker_count
+from robustlvq.run.question import ModelFacts, Question, missing_samples
+from robustlvq.run.result import ShardResult, Workers
 
 if TYPE_CHECKING:
     from robustlvq.run.runner import Watch
 
-__all__ = ["compute_missing"]
+__all__ = ["Origin", "answer", "compute_missing"]
 
-Ids = npt.NDArray[np.int64]
-
-BATCH_CPU = 25
-BATCH_GPU = 1000
-"""Samples per shard: on the CPU few, so that cores are busy and progress is seen."""
-
-PROBE = 64
-"""Samples of which the scores are part of the fingerprint of a user's own module."""
-
-CHANGED = 0.01
-"""Share of clean predictions by which two devices can differ; more is another model."""
+Origin = Mapping[str, Any]
+"""On what device and with which versions something was computed, and how it was verified."""
 
 
 def compute_missing(
@@ -49,51 +31,55 @@ def compute_missing(
         The id of the run, and whether it was finished; not if it was stopped (Ctrl-C).
 
     Raises:
-        RobustLVQError: Not one model can be used.
+        RobustLVQError: Not one model can be used, or the cluster cannot.
         OutputError: A result cannot be saved.
     """
-    config, dataset = question.config, question.dataset
-    device = choose_device(config.device)
-    job = Job(
-        registry=question.registry,
-        dataset=dataset,
-        attacks={attack.name: attack for attack in question.attacks},
-        profile=config.profile,
-        seed=config.seed,
-        device=device,
-        attack_timeout=config.attack_timeout,
-        keep_adversarials=config.keep_adversarials,
-    )
-    with reproducible_torch():
-        probe, _ = job.tensors(dataset.select(min(PROBE, len(dataset))))
-        opened, unusable = open_models(question.identities, question.modules, probe)
-        unusable = {**question.unusable, **unusable}
-        targets, broken = _targets(opened, question, job, ledger)
-        unusable |= broken
-        if not targets:
-            raise no_usable_model({name: unusable[name] for name in question.names})
-        models = {name: _model_facts(model) for name, model in opened.items()}
-        header = question.header(models, unusable)
-        run = save_run(ledger, header, question.samples, dataset.y[question.samples])
-        missing = {
-            place: ids.tolist()
-            for place, ids in missing_samples(ledger, header, question).items()
-            if place[0] in targets
-        }
-        shards = cut(missing, config.batch_size or _batch(device))
-        progress = None
-        if watch:
-            wanted = len(targets) * len(job.attacks) * len(question.samples)
-            progress = watch(wanted, wanted - sum(map(len, shards)))
-        keep = _Keeper(question, ledger, header, targets, device)
+    if question.config.scheduler is not None:
+        from robustlvq.run.cluster_session import compute_on_cluster
 
-        def work(shard: Shard, stop: Stop) -> ShardResult:
-            return compute(shard, targets[shard.model], job, stop)
+        return compute_on_cluster(question, ledger, watch)
+    from robustlvq.run.local_session import compute_here
 
-        workers = local_workers(
-            work, worker_count(config.workers, device), device, config.attack_timeout
-        )
-        return run, run_shards(shards, workers, keep, progress)
+    return compute_here(question, ledger, watch)
+
+
+def answer(
+    question: Question,
+    ledger: Ledger,
+    models: Mapping[str, ModelFacts],
+    unusable: Mapping[str, RobustLVQError],
+    origins: Mapping[str, Origin],
+    batch: int,
+    start: Callable[[], Workers],
+    watch: Watch | None,
+) -> tuple[str, bool]:
+    """Compute what is missing with some workers.
+
+    Args:
+        question: What is asked.
+        ledger: Where results go.
+        models: The models whose fingerprint is known.
+        unusable: Why some cannot be used; nothing is computed for them.
+        origins: By model, for results that do not bring their own.
+        batch: Samples per shard, unless the question says how many.
+        start: Starts the workers, if there is anything to compute.
+        watch: Shows progress.
+    """
+    config = question.config
+    header = question.header(models, unusable)
+    run = save_run(ledger, header, question.samples, question.dataset.y[question.samples])
+    missing = {
+        place: ids.tolist()
+        for place, ids in missing_samples(ledger, header, question).items()
+        if place[0] not in unusable
+    }
+    shards = cut(missing, config.batch_size or batch)
+    wanted = len(missing) * len(question.samples)
+    progress = watch(wanted, wanted - sum(map(len, shards))) if watch else None
+    if not shards:
+        return run, True
+    keep = _Keeper(question, ledger, header, origins)
+    return run, run_shards(shards, start(), keep, progress)
 
 
 class _Keeper:
@@ -104,20 +90,15 @@ class _Keeper:
         question: Question,
         ledger: Ledger,
         header: Mapping[str, Any],
-        targets: Mapping[str, Target],
-        device: torch.device,
+        origins: Mapping[str, Origin],
     ) -> None:
-        self._ledger, self._replace = ledger, question.config.fresh
-        self._cells = {place: ledger.cell(key) for place, key in cell_keys(header).items()}
-        self._images = question.config.keep_adversarials
-        self._origins = {
-            name: {
-                "device": describe(device),
-                "versions": versions(),
-                "verified_in": ["float32", *(["float64"] if target.exact is not None else [])],
-            }
-            for name, target in targets.items()
-        }
+        self._ledger, self._origins = ledger, origins
+        keys = cell_keys(header)
+        self._cells = {place: ledger.cell(key) for place, key in keys.items()}
+        self._models = {place: key.model for place, key in keys.items()}
+        self._dataset = question.dataset.fingerprint
+        # Images are asked for anew of samples that may have a result without one.
+        self._replace = question.config.fresh or question.config.keep_adversarials
 
     def __call__(self, results: Sequence[tuple[Shard, ShardResult]]) -> None:
         finished = [
@@ -126,80 +107,17 @@ class _Keeper:
                 rows=result.rows,
                 failures=result.failures,
                 images=result.images,
-                provenance=self._provenance(shard, result),
+                provenance=json.dumps(
+                    dict(result.origin or self._origins.get(shard.model, {})), sort_keys=True
+                ),
             )
             for shard, result in results
         ]
-        # Images are asked for anew of samples that may have a result without one.
-        self._ledger.commit(finished, replace=self._replace or self._images)
-
-    def _provenance(self, shard: Shard, result: ShardResult) -> str:
-        origin = dict(self._origins[shard.model])
-        if result.device:
-            origin["device"] = result.device
-        return json.dumps(origin, sort_keys=True)
-
-
-def _targets(
-    opened: Mapping[str, OpenedModel], question: Question, job: Job, ledger: Ledger
-) -> tuple[dict[str, Target], dict[str, RobustLVQError]]:
-    """The models that pass their clean evaluation, which is saved, and why the others do not."""
-    targets: dict[str, Target] = {}
-    broken: dict[str, RobustLVQError] = {}
-    example, _ = job.tensors(question.samples[:8])
-    for name, model in opened.items():
-        try:
-            target = Target.of(model.module, job.device, example)
-            predicted = clean_predictions(target, job, question.samples)
-            _compare(name, model, predicted, question, ledger)
-            targets[name] = target
-        except RobustLVQError as error:
-            broken[name] = error
-    return targets, broken
-
-
-def _compare(
-    name: str,
-    model: OpenedModel,
-    predicted: npt.NDArray[np.int64],
-    question: Question,
-    ledger: Ledger,
-) -> None:
-    """Save clean predictions, or compare them with those that are known.
-
-    Raises:
-        ModelError: They are not those of the model that had this fingerprint before.
-    """
-    samples = question.samples
-    known = ledger.predictions(model.fingerprint, question.dataset.fingerprint)
-    there = np.isin(samples, known["sample"])
-    before = known["predicted"][np.searchsorted(known["sample"], samples[there])]
-    changed = int((before != predicted[there]).sum())
-    if changed > 1 + CHANGED * len(before) and not question.config.fresh:
-        raise ModelError(
-            f"{changed} of {len(before)} clean predictions are not those that {name!r} made "
-            "before, so its code has changed: raise `version` in its ModelSpec, or compute "
-            "everything again with --fresh"
-        )
-    if question.config.fresh or not there.all():
-        new = samples if question.config.fresh else samples[~there]
-        ledger.save_predictions(
-            model.fingerprint,
-            question.dataset.fingerprint,
-            new,
-            predicted[np.isin(samples, new)],
-        )
-
-
-def _model_facts(model: OpenedModel) -> ModelFacts:
-    facts = {"config": as_mapping(model.config), **model.facts}
-    return ModelFacts(model.fingerprint, model.weights, facts)
-
-
-def _batch(device: torch.device) -> int:
-    return BATCH_CPU if device.type == "cpu" else BATCH_GPU
-
-
-def describe(device: torch.device) -> str:
-    """A device in words."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+        self._ledger.commit(finished, replace=self._replace)
+        for shard, result in results:
+            # Where clean predictions were not made here, they come with the results.
+            if result.origin is not None and len(result.rows):
+                model = self._models[shard.model, shard.attack]
+                samples = result.rows["sample"].astype("int64")
+                clean = result.rows["clean"].astype("int64")
+                self._ledger.save_predictions(model, self._dataset, samples, clean)

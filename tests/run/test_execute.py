@@ -285,9 +285,9 @@ def test_what_was_found_before_a_failure_counts():
     outcome = Outcome(
         distances, torch.zeros(4, 1), counts, counts, counts, counts, counts, failures
     )
-    data = Dataset("d", np.zeros((14, 4), np.float32), np.zeros(14, np.int64))
-    job = Job(None, data, {}, "paper", 0, torch.device("cpu"))
-    result = _result(Shard("m", "a", (10, 11, 12, 13)), outcome, job, 2.0)
+    job = Job(None, None, {}, "paper", 0)
+    labels = np.zeros(4, np.int64)
+    result = _result(Shard("m", "a", (10, 11, 12, 13)), outcome, labels, job, 2.0)
     assert result.rows["sample"].tolist() == [13]
     (failure,) = result.failures
     assert failure.rows["sample"].tolist() == [10, 11, 12]

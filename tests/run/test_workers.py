@@ -35,7 +35,7 @@ cpu = torch.device("cpu")
 def pids():
     def work(shard, stop):
         time.sleep(0.2)
-        return ShardResult(device=f"{os.getpid()} {torch.get_num_threads()}")
+        return ShardResult(origin={"found": (os.getpid(), torch.get_num_threads())})
 
     workers, found = local_workers(work, 2, cpu), []
     for n in range(4):
@@ -45,7 +45,7 @@ def pids():
     while len(found) < 4:
         found += workers.wait(9)
     assert workers.stop() == []
-    return {tuple(map(int, result.device.split())) for _, result in found}
+    return {result.origin["found"] for _, result in found}
 """
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are used on Linux")
