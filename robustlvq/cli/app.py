@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from robustlvq import __version__
-from robustlvq.cli import bench, show, train
+from robustlvq.cli import bench, doctor, show, train
 from robustlvq.cli import list as list_module
 from robustlvq.errors import Cancelled, RobustLVQError
 
@@ -35,6 +35,7 @@ app.command("list", epilog=list_module.EPILOG)(list_module.list_command)
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.command("show", epilog=show.EPILOG)(show.show)
 app.command("train", epilog=train.EPILOG)(train.train)
+app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 _ClickUsageError: Any = typer.BadParameter.__mro__[1]
 """click's UsageError: of click itself, or of the copy that newer versions of typer carry."""
