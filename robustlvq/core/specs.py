@@ -244,11 +244,15 @@ class DatasetSpec(Spec):
         splits: The splits there are; the first is the one evaluated by default.
         held_out: Name of a dataset whose inputs are left out when a model is trained on this
             one, so that they can be evaluated on; "" for none.
+        locate: Called like ``factory``; returns the paths of the files on this machine that
+            ``factory`` would read, or none if it would fetch some. It fetches nothing itself.
+            With it, ``robustlvq doctor`` checks the dataset; "" for none.
     """
 
     factory: Factory = ""
     splits: tuple[str, ...] = ("test",)
     held_out: str = ""
+    locate: Factory = ""
     kind_of_spec: ClassVar[str] = "dataset"
 
     def __post_init__(self) -> None:
@@ -258,6 +262,8 @@ class DatasetSpec(Spec):
             raise PluginError(f"{self._owner} needs at least one split")
         if self.held_out != "":
             check_name(self.held_out, f"{self._owner}: held_out")
+        if self.locate != "":
+            check_factory(self.locate, f"{self._owner}: locate")
 
 
 @dataclass(frozen=True)

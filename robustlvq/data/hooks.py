@@ -18,6 +18,7 @@ def robustlvq_datasets() -> Sequence[DatasetSpec]:
             "5,000 genuine MNIST digits (of the training split, 500 a class); needs no network",
             factory="robustlvq.data.embedded:open_mnist_5k",
             splits=("all",),
+            locate="robustlvq.data.embedded:locate_mnist_5k",
         ),
         DatasetSpec(
             "mnist",
@@ -25,11 +26,13 @@ def robustlvq_datasets() -> Sequence[DatasetSpec]:
             factory="robustlvq.data.mnist:open_mnist",
             splits=("test", "train"),
             held_out="mnist-5k",
+            locate="robustlvq.data.mnist:locate_mnist",
         ),
         DatasetSpec(
             "fashion-mnist",
             "Fashion-MNIST, 10,000 test images (fashion-mnist:train: 60,000)",
             factory="robustlvq.data.mnist:open_fashion_mnist",
             splits=("test", "train"),
+            locate="robustlvq.data.mnist:locate_fashion_mnist",
         ),
     ]

@@ -15,7 +15,15 @@ from robustlvq.core.paths import cache_dir
 from robustlvq.data.idx import read_idx
 from robustlvq.errors import DataError
 
-__all__ = ["FASHION_MNIST", "MNIST", "IdxSource", "open_fashion_mnist", "open_mnist"]
+__all__ = [
+    "FASHION_MNIST",
+    "MNIST",
+    "IdxSource",
+    "locate_fashion_mnist",
+    "locate_mnist",
+    "open_fashion_mnist",
+    "open_mnist",
+]
 
 SPLITS = {"train": "train", "test": "t10k"}
 
@@ -90,27 +98,71 @@ def open_fashion_mnist(split: str, data_dir: Path | None = None) -> Dataset:
     return _open(FASHION_MNIST, split, data_dir)
 
 
+def locate_mnist(split: str, data_dir: Path | None = None) -> tuple[Path, ...]:
+    """The files of a split of MNIST on this machine; none if they would be downloaded."""
+    return _locate(MNIST, split, data_dir)
+
+
+def locate_fashion_mnist(split: str, data_dir: Path | None = None) -> tuple[Path, ...]:
+    """The files of a split of Fashion-MNIST on this machine; none if they would be downloaded."""
+    return _locate(FASHION_MNIST, split, data_dir)
+
+
+def _files(split: str) -> tuple[str, str]:
+    """The names of the files of a split: images and labels."""
+    return f"{SPLITS[split]}-images-idx3-ubyte", f"{SPLITS[split]}-labels-idx1-ubyte"
+
+
 def _open(source: IdxSource, split: str, data_dir: Path | None) -> Dataset:
-    prefix = SPLITS[split]
-    images = _read(source, f"{prefix}-images-idx3-ubyte", data_dir)
-    labels = _read(source, f"{prefix}-labels-idx1-ubyte", data_dir)
+    images, labels = (_read(source, file, data_dir) for file in _files(split))
     x = images[:, None].astype(np.float32) / np.float32(255)
     return Dataset(f"{source.name}:{split}", x, labels.astype(np.int64))
 
 
+def _locate(source: IdxSource, split: str, data_dir: Path | None) -> tuple[Path, ...]:
+    found = [_find(source, file, data_dir) for file in _files(split)]
+    paths = tuple(one[0] for one in found if one is not None)
+    return paths if len(paths) == len(found) else ()
+
+
 def _read(source: IdxSource, file: str, data_dir: Path | None) -> npt.NDArray[np.uint8]:
+    found = _find(source, file, data_dir)
+    return read_idx(_download(source, file), source.sha256[file]) if found is None else found[1]
+
+
+def _find(
+    source: IdxSource, file: str, data_dir: Path | None
+) -> tuple[Path, npt.NDArray[np.uint8]] | None:
+    """A file on this machine and what it holds, or None if there is none.
+
+    Raises:
+        DataError: There are files of its name, but none has its SHA-256.
+    """
     rejected: DataError | None = None
     for folder in _folders(source, data_dir):
         for path in (folder / file, folder / f"{file}.gz"):
             if not path.is_file():
                 continue
             try:
-                return read_idx(path, source.sha256[file])
+                return path, read_idx(path, source.sha256[file])
             except DataError as error:  # relatives of MNIST share file names: look further
-                rejected = rejected or error
+                if not _is_of_another(source, path, file):
+                    rejected = rejected or error
     if rejected is not None:
         raise rejected
-    return read_idx(_download(source, file), source.sha256[file])
+    return None
+
+
+def _is_of_another(source: IdxSource, path: Path, file: str) -> bool:
+    """Whether a file is, undamaged, that of another dataset: nothing is wrong with it."""
+    for other in (MNIST, FASHION_MNIST):
+        try:
+            if other is not source:
+                read_idx(path, other.sha256[file])
+                return True
+        except DataError:
+            pass
+    return False
 
 
 def _folders(source: IdxSource, data_dir: Path | None) -> Iterator[Path]:

@@ -29,7 +29,7 @@ from robustlvq.run.compute import timed_out
 from robustlvq.run.plan import Shard
 from robustlvq.run.result import ShardResult, Stop, Workers, failed, first_line
 
-__all__ = ["Work", "local_workers", "worker_count"]
+__all__ = ["Work", "has_processes", "local_workers", "worker_count"]
 
 Work = Callable[[Shard, Stop], ShardResult]
 """Computes a shard."""
@@ -65,6 +65,11 @@ def local_workers(work: Work, count: int, device: torch.device, timeout: float =
     if context is None:
         return ThreadWorkers(work, count, timeout)
     return ProcessWorkers(work, count, timeout, context)
+
+
+def has_processes(device: torch.device) -> bool:
+    """Whether workers on a device are processes; else they are threads."""
+    return _fork_context(device) is not None
 
 
 def _fork_context(device: torch.device) -> Any:
