@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from math import prod
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from robustlvq.core.config import Config, as_mapping
 from robustlvq.core.locate import find_weights
+from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
 from robustlvq.core.specs import ModelSpec
 from robustlvq.core.weights import Weights, load_into, read_weights
-from robustlvq.errors import PluginError, RobustLVQError, WeightsError
+from robustlvq.errors import PluginError, RobustLVQError, UnknownNameError, WeightsError, shown
 
 __all__ = ["OpenedModel", "architecture_of", "fingerprint", "load_model", "open_model"]
 
 SUFFIX = ".safetensors"
+
+UNSUSPICIOUS = 2**24
+"""Values in one tensor of a model: 64 MiB in float32."""
+
+CREATORS = frozenset({"empty", "eye", "full", "ones", "rand", "randn", "zeros"})
+"""Functions of torch whose first arguments are a size."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,8 @@ def load_model(
 
     Raises:
         UnknownNameError: No such model.
-        WeightsError: No weights, or damaged ones, or of another architecture.
+        WeightsError: No weights, or damaged ones, or of another architecture, or of a model
+            that is not registered.
     """
     return open_model(name, registry or Registry.discover()).module.to(device)
 
@@ -81,9 +90,12 @@ def open_model(reference: str, registry: Registry) -> OpenedModel:
     if not file and name.endswith(SUFFIX):
         name, file = "", name
     if file:
-        path = Path(file).expanduser()
+        path = expanded(file)
         weights = read_weights(path)
-        spec = registry.models[name or weights.model]
+        try:
+            spec = registry.models[name or weights.model]
+        except UnknownNameError as error:
+            raise error if name else WeightsError(f"{path}: {error}") from error
         return _open(spec, weights, f"{spec.name}={path.name}", str(path))
     spec = registry.models[name]
     kind, found = find_weights(spec)
@@ -109,10 +121,42 @@ def _open(
         config = spec.configure(weights.config)
     except RobustLVQError as error:
         raise WeightsError(f"{origin}: {error}") from error
-    module = _build(spec, config)
+    try:
+        with _Bounded(weights, origin):
+            module = _build(spec, config)
+    except PluginError as error:
+        raise PluginError(f"{origin}: {error}") from error
     load_into(module, weights, origin)
     facts = {**weights.facts, "sha256": weights.sha256}
     return _opened(spec, name, module, config, where, facts)
+
+
+class _Bounded(TorchFunctionMode):
+    """Refuses to make a tensor much larger than any of the file.
+
+    A few bytes of a header can ask for a model of any size, and its memory would be reserved
+    before the shapes could be compared.
+    """
+
+    def __init__(self, weights: Weights, origin: str) -> None:
+        super().__init__()
+        self._origin = origin
+        self._largest = max((value.numel() for value in weights.state.values()), default=0)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """As in torch."""
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in CREATORS:
+            size = kwargs.get("size", args[0] if args and isinstance(args[0], Sequence) else args)
+            count = prod(side for side in size if isinstance(side, int))
+            if count > max(UNSUSPICIOUS, 16 * self._largest):
+                raise WeightsError(
+                    f"{self._origin}: the configuration in it asks for {shown(count)} values in "
+                    f"one tensor, the largest in the file has {self._largest}"
+                )
+        return func(*args, **kwargs)
 
 
 def _build(spec: ModelSpec, config: Config) -> torch.nn.Module:

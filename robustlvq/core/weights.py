@@ -14,11 +14,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from robustlvq.errors import OutputError, WeightsError
+from robustlvq.core.limits import LARGEST, in_words
+from robustlvq.errors import OutputError, WeightsError, shown
 
 __all__ = ["Weights", "load_into", "read_weights", "save_weights"]
 
 FORMAT = "robustlvq-weights-1"
+FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+"""Any of these is converted into any other."""
+
+DEPTH = 20
+"""How deep the mappings and lists of a header may be nested; those written here have three."""
 
 
 @dataclass(frozen=True)
@@ -69,27 +75,34 @@ def read_weights(path: Path) -> Weights:
     """Read a weight file.
 
     Raises:
-        WeightsError: It is missing, not a safetensors file, damaged, or has no header of ours.
+        WeightsError: It is missing, not a safetensors file, damaged, has more than 8 GiB, or has
+            no header of ours.
     """
-    if not path.is_file():
-        raise WeightsError(f"there are no weights at {path}")
     try:
+        if not path.is_file():
+            raise WeightsError(f"there are no weights at {path}")
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise WeightsError(
+                f"{path} has {in_words(size)}, more than the {in_words(LARGEST)} that are read"
+            )
         with safe_open(path, framework="pt", device="cpu") as file:
             header = file.metadata() or {}
+            # Before the tensors: other people's files can be large.
+            if header.get("format") != FORMAT:
+                raise WeightsError(
+                    f"{path} was not written by robustlvq (no {FORMAT!r} header); "
+                    "make it with `robustlvq train`"
+                )
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except (SafetensorError, OSError, ValueError) as error:
+    except WeightsError:
+        raise
+    except Exception as error:  # safetensors lets those of torch through, for odd dtypes and shapes
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise WeightsError(f"{path} is not a readable safetensors file: {reason}") from error
-    if header.get("format") != FORMAT:
-        raise WeightsError(
-            f"{path} was not written by robustlvq (no {FORMAT!r} header); "
-            "make it with `robustlvq train`"
-        )
     try:
-        config, facts = json.loads(header["config"]), json.loads(header["facts"])
-        if not isinstance(config, dict) or not isinstance(facts, dict):
-            raise ValueError("config and facts must be mappings")
+        config, facts = (_mapping(header, key) for key in ("config", "facts"))
         return Weights(header["model"], header["architecture"], config, facts, state, digest)
     except KeyError as error:
         raise WeightsError(f"{path} has a damaged header: {error} is missing") from error
@@ -97,21 +110,55 @@ def read_weights(path: Path) -> Weights:
         raise WeightsError(f"{path} has a damaged header: {error}") from error
 
 
+def _mapping(header: Mapping[str, str], key: str) -> Mapping[str, Any]:
+    """The JSON under ``key``, which can be stored with a run."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{key} holds {constant}, which is no number of JSON")
+
+    value = json.loads(header[key], parse_constant=refuse)
+    if not isinstance(value, dict):
+        raise ValueError("config and facts must be mappings")
+    layer: list[Any] = [value]
+    for _ in range(DEPTH):
+        inside = [item.values() if isinstance(item, dict) else item for item in layer]
+        layer = [one for items in inside for one in items if isinstance(one, (dict, list))]
+    if layer:
+        raise ValueError(f"{key} is nested more than {DEPTH} deep")
+    return value
+
+
 def load_into(module: torch.nn.Module, weights: Weights, origin: str) -> None:
     """Copy the tensors into ``module``.
 
     Raises:
-        WeightsError: Names or shapes differ, or a value is not finite; the first one is named.
+        WeightsError: Names, shapes or dtypes differ, or a value is not finite; the first one is
+            named. Or the module does not take them.
     """
+    _check_fit(module, weights, origin)
+    try:
+        module.load_state_dict(dict(weights.state))
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{origin}: {reason}") from error
+
+
+def _check_fit(module: torch.nn.Module, weights: Weights, origin: str) -> None:
     wanted = module.state_dict()
     for key in sorted(wanted.keys() | weights.state.keys()):
+        name = shown(key)
         if key not in weights.state:
-            raise WeightsError(f"{origin}: {key!r} is missing; these weights are of another model")
+            raise WeightsError(f"{origin}: {name} is missing; these weights are of another model")
         if key not in wanted:
-            raise WeightsError(f"{origin}: {key!r} is not part of {type(module).__name__}")
-        have, need = tuple(weights.state[key].shape), tuple(wanted[key].shape)
-        if have != need:
-            raise WeightsError(f"{origin}: {key!r} has shape {have}, the model needs {need}")
-        if not bool(weights.state[key].isfinite().all()):
-            raise WeightsError(f"{origin}: {key!r} has values that are not finite")
-    module.load_state_dict(dict(weights.state))
+            raise WeightsError(f"{origin}: {name} is not part of {type(module).__name__}")
+        have, need = weights.state[key], wanted[key]
+        if have.shape != need.shape:
+            raise WeightsError(
+                f"{origin}: {name} has shape {shown(tuple(have.shape))}, "
+                f"the model needs {shown(tuple(need.shape))}"
+            )
+        if have.dtype != need.dtype and not {have.dtype, need.dtype} <= FLOATS:
+            raise WeightsError(f"{origin}: {name} is {have.dtype}, the model needs {need.dtype}")
+        # As the model will hold them: a large number of float64 is infinite in float32.
+        if need.dtype in FLOATS and not bool(have.to(need.dtype).isfinite().all()):
+            raise WeightsError(f"{origin}: {name} has values that are not finite")
