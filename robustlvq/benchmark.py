@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from robustlvq.api import Dataset, UsageError, config_from
-from robustlvq.core.paths import ledger_path
+from robustlvq.core.paths import expanded, ledger_path
 from robustlvq.core.registry import Registry
 from robustlvq.ledger import Images, Ledger, RunFailure, RunRecord, open_run, read_images
 from robustlvq.report.table import ResultTable
@@ -220,7 +220,7 @@ def open_result(
         DataError: There is no ledger, or no run in it.
         LedgerError: The ledger is damaged.
     """
-    path = Path(ledger).expanduser() if ledger is not None else ledger_path()
+    path = expanded(ledger) if ledger is not None else ledger_path()
     return BenchResult(open_run(reference, path), registry or Registry.discover())
 
 

@@ -16,7 +16,8 @@
     └── Cancelled                 the run was told to stop
 
 The command line prints the message as one line and exits with ``exit_code``; a message
-therefore says what is wrong *and* what to do about it.
+therefore says what is wrong *and* what to do about it. Whatever a damaged file or a name holds, the
+message stays one line of printable characters, of bounded length.
 """
 
 from __future__ import annotations
@@ -38,13 +39,27 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "nearest",
+    "shown",
 ]
+
+LONGEST = 2000
+"""Characters of a message; what is too long loses its middle."""
+
+LONGEST_VALUE = 200
+"""Characters of one value in a message."""
 
 
 class RobustLVQError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    Args:
+        message: What is wrong; kept as one line that can be printed.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_shorten(_printable(message), LONGEST))
 
 
 class UsageError(RobustLVQError):
@@ -74,7 +89,7 @@ class UnknownNameError(UsageError):
             cure = f"known: {', '.join(self.known)}"
         else:
             cure = "none is registered"
-        super().__init__(f"unknown {kind} {name!r}; {cure}")
+        super().__init__(f"unknown {kind} {shown(name)}; {cure}")
 
 
 class ConfigError(UsageError):
@@ -120,3 +135,26 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     by_folded = {candidate.casefold(): candidate for candidate in known}
     matches = get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.5)
     return by_folded[matches[0]] if matches else None
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a message: its repr, shortened if it is long."""
+    try:
+        text = repr(value)
+    except Exception:  # of a whole number with too many digits, of a class that is not ours
+        text = f"<{type(value).__name__} that cannot be shown>"
+    return _shorten(text, LONGEST_VALUE)
+
+
+def _printable(text: str) -> str:
+    # A control character would move the cursor or break the line, a lone surrogate the encoder.
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def _shorten(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    half = (longest - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"

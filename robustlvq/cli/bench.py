@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,6 @@ import typer
 
 from robustlvq.cli.names import attack_settings, complete
 from robustlvq.cli.output import print_result, print_unavailable
-from robustlvq.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from robustlvq.core.registry import Registry
@@ -182,16 +180,11 @@ def bench(
         own = {name: dict(items) for name, items in file.attack_options.items()}
         for name, items in chosen.items():
             own[name] = {**own.get(name, {}), **items}
-        ready = read_config(config, {**values, "attack_options": own})
+        ready = read_config(config, {**values, "attack_options": own}, registry)
     else:
         ready = config_from(BenchConfig, {**values, "attack_options": chosen}, "bench")
     # Answers a misspelt name at once, before torch is imported.
-    try:
-        _check(ready, registry)
-    except UsageError as error:
-        if config is not None and _is_of_file(str(error), file, ready, registry):
-            raise ConfigError(f"{config}: {error}") from error
-        raise
+    _check(ready, registry)
 
     from robustlvq.benchmark import run_config
 
@@ -210,21 +203,3 @@ def _check(config: BenchConfig, registry: Registry) -> None:
 
     resolve_models(config.models, registry.models)
     plan_attacks(config.attacks, config.profile, config.attack_options, registry)
-
-
-def _is_of_file(message: str, file: BenchConfig, ready: BenchConfig, registry: Registry) -> bool:
-    """Whether what is wrong stands in the file, not on the command line above it."""
-    from robustlvq.run.plan import plan_attacks, resolve_models
-
-    def is_raised(check: Callable[..., object], *arguments: object) -> bool:
-        try:
-            check(*arguments)
-        except UsageError as error:
-            return str(error) == message
-        return False
-
-    if is_raised(resolve_models, file.models, registry.models):
-        return True
-    if is_raised(plan_attacks, ready.attacks, ready.profile, {}, registry):
-        return is_raised(plan_attacks, file.attacks, file.profile, {}, registry)
-    return is_raised(plan_attacks, ready.attacks, ready.profile, file.attack_options, registry)

@@ -208,7 +208,7 @@ def merge(
     from robustlvq.ledger import merge as take_over
 
     with _open(ledger, write=True) as opened:
-        merged = take_over(other.expanduser(), opened)
+        merged = take_over(_path(str(other)), opened)
     for line in merged.skipped:
         print(f"damaged, left out: {line}", file=sys.stderr)
     parts = [(merged.runs, "run"), (merged.cells, "cell"), (merged.results, "result")]
@@ -250,11 +250,11 @@ def verify(
 
 
 def _path(ledger: str | None) -> Path:
-    from robustlvq.core.paths import ledger_path
+    from robustlvq.core.paths import expanded, ledger_path
 
     if ledger is not None and not ledger.strip():
         raise UsageError("--ledger is empty")
-    return Path(ledger).expanduser() if ledger is not None else ledger_path()
+    return expanded(ledger) if ledger is not None else ledger_path()
 
 
 def _path_of_existing(ledger: str | None) -> Path:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
+import sys
 import types
 import typing
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from robustlvq.errors import ConfigError, UnknownNameError
+from robustlvq.errors import ConfigError, RobustLVQError, UnknownNameError, shown
 
 __all__ = ["Config", "as_mapping", "check_range", "config_from"]
 
@@ -26,8 +29,8 @@ def check_range(owner: str, key: str, value: float, low: float, high: float) -> 
     if low <= value <= high:
         return
     if value < low and high >= 1e9:
-        raise ConfigError(f"{owner}: {key} = {value!r} is below {low:g}")
-    raise ConfigError(f"{owner}: {key} = {value!r} is not in [{low:g}, {high:g}]")
+        raise ConfigError(f"{owner}: {key} = {shown(value)} is below {low:g}")
+    raise ConfigError(f"{owner}: {key} = {shown(value)} is not in [{low:g}, {high:g}]")
 
 
 def config_from(cls: type[C], values: Mapping[str, object], owner: str = "") -> C:
@@ -44,17 +47,20 @@ def config_from(cls: type[C], values: Mapping[str, object], owner: str = "") -> 
         ConfigError: A value of the wrong type or out of range.
     """
     owner = owner or cls.__name__
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]  # classes are hashable
     fields = {field.name for field in dataclasses.fields(cls) if field.init}
     ready: dict[str, Any] = {}
     for key, value in values.items():
         if key not in fields:
-            raise UnknownNameError(f"key of {owner}", str(key), fields)
+            name = key if isinstance(key, str) else shown(key)
+            raise UnknownNameError(f"key of {owner}", name, fields)
         try:
             ready[key] = _convert(value, hints[key])
-        except (TypeError, ValueError):
+        except _Misfit as misfit:
+            raise ConfigError(f"{owner}: {key}{misfit}") from None
+        except (TypeError, ValueError, OverflowError):
             wanted = _spell(hints[key])
-            raise ConfigError(f"{owner}: {key} = {value!r} is not {wanted}") from None
+            raise ConfigError(f"{owner}: {key} = {shown(value)} is not {wanted}") from None
     missing = [
         field.name
         for field in dataclasses.fields(cls)
@@ -65,7 +71,20 @@ def config_from(cls: type[C], values: Mapping[str, object], owner: str = "") -> 
     ]
     if missing:
         raise ConfigError(f"{owner}: {', '.join(missing)} must be given")
-    return cls(**ready)
+    try:
+        return cls(**ready)
+    except RobustLVQError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:
+        # What checks in __post_init__ raise that are not ours, or with numbers beyond all floats.
+        reason = (str(error).strip().splitlines() or ["no message"])[0]
+        raise ConfigError(f"{owner}: {type(error).__name__}: {reason}") from error
+
+
+@lru_cache(maxsize=256)
+def _hints(cls: type[Config]) -> dict[str, Any]:
+    # Evaluating the annotations takes longer than all else that is done with them.
+    return typing.get_type_hints(cls)
 
 
 def as_mapping(config: Config) -> dict[str, object]:
@@ -82,7 +101,12 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    return value
+    if isinstance(value, bool):
+        return value
+    # Of numpy as well: options are kept as they were given.
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def _spell(hint: Any) -> str:
@@ -93,8 +117,13 @@ def _spell(hint: Any) -> str:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_spell(choice) for choice in args)
-    if origin is tuple or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        return "a list" if origin is tuple else "a mapping"
+    if origin is tuple and args[-1] is Ellipsis:
+        items = {int: "whole numbers", float: "numbers", str: "texts"}
+        return f"a list of {items.get(args[0], 'values')}"
+    if origin is tuple:
+        return f"a list of {len(args)} values"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return "a mapping"
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     return names.get(hint, "empty" if hint is type(None) else getattr(hint, "__name__", str(hint)))
 
@@ -114,10 +143,27 @@ def _convert(value: Any, hint: Any) -> Any:
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise TypeError
-        return {_convert(k, args[0]): _convert(v, args[1]) for k, v in value.items()}
+        return dict(_convert_item(key, item, args) for key, item in value.items())
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)
     return _convert_scalar(value, hint)
+
+
+class _Misfit(ValueError):
+    """A key or value inside a mapping does not fit; says which, from the mapping's name on."""
+
+
+def _convert_item(key: Any, value: Any, hints: tuple[Any, ...]) -> tuple[Any, Any]:
+    try:
+        name = _convert(key, hints[0])
+    except (TypeError, ValueError, OverflowError):
+        raise _Misfit(f" has the key {shown(key)}, which is not {_spell(hints[0])}") from None
+    try:
+        return name, _convert(value, hints[1])
+    except _Misfit as misfit:
+        raise _Misfit(f".{name}{misfit}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise _Misfit(f".{name} = {shown(value)} is not {_spell(hints[1])}") from None
 
 
 def _convert_union(value: Any, choices: tuple[Any, ...]) -> Any:
@@ -130,7 +176,7 @@ def _convert_union(value: Any, choices: tuple[Any, ...]) -> Any:
             continue
         try:
             return _convert(value, choice)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
     raise TypeError
 
@@ -148,6 +194,9 @@ def _convert_tuple(value: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _convert_scalar(value: Any, hint: Any) -> Any:
+    # int() and float() read bytes as text; a stored configuration could not hold them.
+    if isinstance(value, (bytes, bytearray)):
+        raise TypeError
     if hint is bool:
         if isinstance(value, bool):
             return value
@@ -157,14 +206,18 @@ def _convert_scalar(value: Any, hint: Any) -> Any:
     if hint is int:
         if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
             raise TypeError
-        return int(value)
+        number = int(value)
+        # It could be neither stored nor compared with what is measured.
+        if abs(number) > sys.float_info.max:
+            raise _Misfit(f" = {shown(value)} is too large")
+        return number
     if hint is float:
         if isinstance(value, bool):
             raise TypeError
-        number = float(value)
-        if number != number:
+        real = float(value)
+        if real != real:
             raise ValueError
-        return number
+        return real
     if hint is str:
         if not isinstance(value, str):
             raise TypeError

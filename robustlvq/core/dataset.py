@@ -40,8 +40,8 @@ class Dataset:
             raise DataError(
                 f"dataset {self.name!r}: x {x.shape} and y {y.shape} should be (N, ...) and (N,)"
             )
-        if not len(x):
-            raise DataError(f"dataset {self.name!r} is empty")
+        if not x.size:
+            raise DataError(f"dataset {self.name!r} is empty: x has the shape {x.shape}")
         if x.dtype != np.float32 or y.dtype != np.int64:
             raise DataError(
                 f"dataset {self.name!r}: x is {x.dtype}, y is {y.dtype}; need float32 and int64"

@@ -14,10 +14,11 @@ from typing import Any
 
 from robustlvq.core.config import Config, as_mapping
 from robustlvq.core.locate import find_weights
+from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
 from robustlvq.core.specs import Factory, ModelSpec
 from robustlvq.core.weights_header import WeightsHeader, read_header
-from robustlvq.errors import RobustLVQError, WeightsError
+from robustlvq.errors import RobustLVQError, UnknownNameError, WeightsError
 
 __all__ = ["ModelIdentity", "architecture_of", "identify", "qualified_name"]
 
@@ -82,9 +83,12 @@ def identify(reference: str, registry: Registry) -> ModelIdentity:
     if not file and name.endswith(SUFFIX):
         name, file = "", name
     if file:
-        path = Path(file).expanduser()
+        path = expanded(file)
         header = read_header(path)
-        spec = registry.models[name or header.model]
+        try:
+            spec = registry.models[name or header.model]
+        except UnknownNameError as error:
+            raise error if name else WeightsError(f"{path}: {error}") from error
         return _with_weights(spec, header, f"{spec.name}={path.name}", path, str(path))
     spec = registry.models[name]
     kind, found = find_weights(spec)

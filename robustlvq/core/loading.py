@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from robustlvq.core.config import Config, as_mapping
 from robustlvq.core.identity import ModelIdentity, architecture_of, identify
 from robustlvq.core.registry import Registry
 from robustlvq.core.specs import ModelSpec
-from robustlvq.core.weights import load_into, read_weights
-from robustlvq.errors import PluginError, RobustLVQError
+from robustlvq.core.weights import Weights, load_into, read_weights
+from robustlvq.errors import PluginError, RobustLVQError, WeightsError, shown
 
 __all__ = ["OpenedModel", "build_model", "fingerprint", "load_model", "open_model"]
+
+UNSUSPICIOUS = 2**24
+"""Values in one tensor of a model: 64 MiB in float32."""
+
+CREATORS = frozenset({"empty", "eye", "full", "ones", "rand", "randn", "zeros"})
+"""Functions of torch whose first arguments are a size."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,8 @@ def load_model(
 
     Raises:
         UnknownNameError: No such model.
-        WeightsError: No weights, or damaged ones, or of another architecture.
+        WeightsError: No weights, or damaged ones, or of another architecture, or of a model
+            that is not registered.
     """
     return open_model(name, registry or Registry.discover()).module.to(device)
 
@@ -77,15 +86,49 @@ def build_model(identity: ModelIdentity) -> OpenedModel:
         PluginError: The model cannot be built.
     """
     spec, config = identity.spec, identity.config
-    module = _build(spec, config)
     digest = identity.fingerprint
     if identity.path is not None:
-        load_into(module, read_weights(identity.path), identity.origin)
+        weights = read_weights(identity.path)
+        try:
+            with _Bounded(weights, identity.origin):
+                module = _build(spec, config)
+        except PluginError as error:
+            raise PluginError(f"{identity.origin}: {error}") from error
+        load_into(module, weights, identity.origin)
     else:
+        module = _build(spec, config)
         digest = fingerprint(module, architecture_of(spec), spec.version, as_mapping(config))
     return OpenedModel(
         identity.name, module.eval(), config, identity.weights, digest, identity.facts
     )
+
+
+class _Bounded(TorchFunctionMode):
+    """Refuses to make a tensor much larger than any of the file.
+
+    A few bytes of a header can ask for a model of any size, and its memory would be reserved
+    before the shapes could be compared.
+    """
+
+    def __init__(self, weights: Weights, origin: str) -> None:
+        super().__init__()
+        self._origin = origin
+        self._largest = max((value.numel() for value in weights.state.values()), default=0)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """As in torch."""
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in CREATORS:
+            size = kwargs.get("size", args[0] if args and isinstance(args[0], Sequence) else args)
+            count = prod(side for side in size if isinstance(side, int))
+            if count > max(UNSUSPICIOUS, 16 * self._largest):
+                raise WeightsError(
+                    f"{self._origin}: the configuration in it asks for {shown(count)} values in "
+                    f"one tensor, the largest in the file has {self._largest}"
+                )
+        return func(*args, **kwargs)
 
 
 def _build(spec: ModelSpec, config: Config) -> torch.nn.Module:

@@ -8,28 +8,40 @@ from pathlib import Path
 
 import platformdirs
 
-from robustlvq.errors import OutputError
+from robustlvq.errors import OutputError, UsageError
 
-__all__ = ["cache_dir", "home", "ledger_path", "make_dir", "trained_weights"]
+__all__ = ["cache_dir", "expanded", "home", "ledger_path", "make_dir", "trained_weights"]
+
+
+def expanded(path: str | Path) -> Path:
+    """A path that a user wrote, with ``~`` replaced.
+
+    Raises:
+        UsageError: It begins with ``~name`` and there is no such user, or it holds a NUL.
+    """
+    try:
+        return Path(path).expanduser()
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def home() -> Path:
     """``$ROBUSTLVQ_HOME``, or the platform's user data folder."""
     chosen = os.environ.get("ROBUSTLVQ_HOME")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("robustlvq"))
+    return expanded(chosen) if chosen else Path(platformdirs.user_data_dir("robustlvq"))
 
 
 def ledger_path() -> Path:
     """Where ``bench`` keeps results unless it is given another file: ``$ROBUSTLVQ_LEDGER``."""
     chosen = os.environ.get("ROBUSTLVQ_LEDGER")
-    return Path(chosen).expanduser() if chosen else home() / "ledger.db"
+    return expanded(chosen) if chosen else home() / "ledger.db"
 
 
 def cache_dir() -> Path:
     """Where downloaded datasets lie."""
     chosen = os.environ.get("ROBUSTLVQ_HOME")
     if chosen:
-        return Path(chosen).expanduser() / "cache"
+        return expanded(chosen) / "cache"
     return Path(platformdirs.user_cache_dir("robustlvq"))
 
 

@@ -13,9 +13,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from robustlvq.core.weights_header import FORMAT, WeightsHeader, read_header, unreadable
-from robustlvq.errors import OutputError, WeightsError
+from robustlvq.errors import OutputError, WeightsError, shown
 
 __all__ = ["Weights", "load_into", "read_weights", "save_weights"]
+
+FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+"""Any of these is converted into any other."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,14 @@ def read_weights(path: Path) -> Weights:
     """Read a weight file.
 
     Raises:
-        WeightsError: It is missing, not a safetensors file, damaged, or has no header of ours.
+        WeightsError: It is missing, not a safetensors file, damaged, has more than 8 GiB, or has
+            no header of ours.
     """
     header = read_header(path)
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # safetensors lets those of torch through, for odd dtypes and shapes
         raise unreadable(path, error) from error
     return Weights(**vars(header), state=state)
 
@@ -67,17 +71,33 @@ def load_into(module: torch.nn.Module, weights: Weights, origin: str) -> None:
     """Copy the tensors into ``module``.
 
     Raises:
-        WeightsError: Names or shapes differ, or a value is not finite; the first one is named.
+        WeightsError: Names, shapes or dtypes differ, or a value is not finite; the first one is
+            named. Or the module does not take them.
     """
+    _check_fit(module, weights, origin)
+    try:
+        module.load_state_dict(dict(weights.state))
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{origin}: {reason}") from error
+
+
+def _check_fit(module: torch.nn.Module, weights: Weights, origin: str) -> None:
     wanted = module.state_dict()
     for key in sorted(wanted.keys() | weights.state.keys()):
+        name = shown(key)
         if key not in weights.state:
-            raise WeightsError(f"{origin}: {key!r} is missing; these weights are of another model")
+            raise WeightsError(f"{origin}: {name} is missing; these weights are of another model")
         if key not in wanted:
-            raise WeightsError(f"{origin}: {key!r} is not part of {type(module).__name__}")
-        have, need = tuple(weights.state[key].shape), tuple(wanted[key].shape)
-        if have != need:
-            raise WeightsError(f"{origin}: {key!r} has shape {have}, the model needs {need}")
-        if not bool(weights.state[key].isfinite().all()):
-            raise WeightsError(f"{origin}: {key!r} has values that are not finite")
-    module.load_state_dict(dict(weights.state))
+            raise WeightsError(f"{origin}: {name} is not part of {type(module).__name__}")
+        have, need = weights.state[key], wanted[key]
+        if have.shape != need.shape:
+            raise WeightsError(
+                f"{origin}: {name} has shape {shown(tuple(have.shape))}, "
+                f"the model needs {shown(tuple(need.shape))}"
+            )
+        if have.dtype != need.dtype and not {have.dtype, need.dtype} <= FLOATS:
+            raise WeightsError(f"{origin}: {name} is {have.dtype}, the model needs {need.dtype}")
+        # As the model will hold them: a large number of float64 is infinite in float32.
+        if need.dtype in FLOATS and not bool(have.to(need.dtype).isfinite().all()):
+            raise WeightsError(f"{origin}: {name} has values that are not finite")

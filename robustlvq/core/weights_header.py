@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
+from robustlvq.core.limits import LARGEST, in_words
 from robustlvq.errors import WeightsError
 
 __all__ = ["FORMAT", "WeightsHeader", "read_header"]
 
 FORMAT = "robustlvq-weights-1"
+
+DEPTH = 20
+"""How deep the mappings and lists of a header may be nested; those written here have three."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +45,32 @@ def read_header(path: Path) -> WeightsHeader:
     """Read the header of a weight file.
 
     Raises:
-        WeightsError: It is missing, not a safetensors file, damaged, or has no header of ours.
+        WeightsError: It is missing, not a safetensors file, damaged, has more than 8 GiB, or has
+            no header of ours.
     """
     if not path.is_file():
         raise WeightsError(f"there are no weights at {path}")
     try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise WeightsError(
+                f"{path} has {in_words(size)}, more than the {in_words(LARGEST)} that are read"
+            )
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
+        # Before the whole file is read: other people's files can be large.
+        if header.get("format") != FORMAT:
+            raise WeightsError(
+                f"{path} was not written by robustlvq (no {FORMAT!r} header); "
+                "make it with `robustlvq train`"
+            )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except (SafetensorError, OSError, ValueError) as error:
+    except WeightsError:
+        raise
+    except Exception as error:
         raise unreadable(path, error) from error
-    if header.get("format") != FORMAT:
-        raise WeightsError(
-            f"{path} was not written by robustlvq (no {FORMAT!r} header); "
-            "make it with `robustlvq train`"
-        )
     try:
-        config, facts = json.loads(header["config"]), json.loads(header["facts"])
-        if not isinstance(config, dict) or not isinstance(facts, dict):
-            raise ValueError("config and facts must be mappings")
+        config, facts = (_mapping(header, key) for key in ("config", "facts"))
         return WeightsHeader(header["model"], header["architecture"], config, facts, digest)
     except KeyError as error:
         raise WeightsError(f"{path} has a damaged header: {error} is missing") from error
@@ -71,3 +82,21 @@ def unreadable(path: Path, error: Exception) -> WeightsError:
     """What to raise when a weight file cannot be read."""
     reason = (str(error).splitlines() or ["unreadable"])[0]
     return WeightsError(f"{path} is not a readable safetensors file: {reason}")
+
+
+def _mapping(header: Mapping[str, str], key: str) -> Mapping[str, Any]:
+    """The JSON under ``key``, which can be stored with a run."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{key} holds {constant}, which is no number of JSON")
+
+    value = json.loads(header[key], parse_constant=refuse)
+    if not isinstance(value, dict):
+        raise ValueError("config and facts must be mappings")
+    layer: list[Any] = [value]
+    for _ in range(DEPTH):
+        inside = [item.values() if isinstance(item, dict) else item for item in layer]
+        layer = [one for items in inside for one in items if isinstance(one, (dict, list))]
+    if layer:
+        raise ValueError(f"{key} is nested more than {DEPTH} deep")
+    return value

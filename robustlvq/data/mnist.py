@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robustlvq.core.dataset import Dataset
-from robustlvq.core.paths import cache_dir
+from robustlvq.core.paths import cache_dir, expanded
 from robustlvq.data.idx import read_idx
 from robustlvq.errors import DataError
 
@@ -169,9 +169,9 @@ def _folders(source: IdxSource, data_dir: Path | None) -> Iterator[Path]:
     """Where to look, in order; a folder may hold the files itself or in a sub-folder."""
     roots: list[Path] = []
     if data_dir is not None:
-        roots.append(data_dir.expanduser())
+        roots.append(expanded(data_dir))
     if os.environ.get("ROBUSTLVQ_DATA"):
-        roots.append(Path(os.environ["ROBUSTLVQ_DATA"]).expanduser())
+        roots.append(expanded(os.environ["ROBUSTLVQ_DATA"]))
     for root in roots:
         yield root / source.name
         yield root / source.torchvision

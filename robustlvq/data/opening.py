@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from robustlvq.core.dataset import Dataset
+from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
 from robustlvq.core.specs import DatasetSpec, resolve
 from robustlvq.data.npz import read_npz
@@ -28,13 +29,13 @@ def open_dataset(reference: str, registry: Registry, data_dir: Path | None = Non
 
     Raises:
         UnknownNameError: No such dataset or split; the nearest is named.
-        UsageError: ``data_dir`` does not exist.
+        UsageError: ``data_dir`` does not exist, or a path begins with the ``~`` of nobody.
         DataError: It is missing, damaged, or not what it should be.
     """
-    if data_dir is not None and not data_dir.expanduser().is_dir():
+    if data_dir is not None and not expanded(data_dir).is_dir():
         raise UsageError(f"the data folder {data_dir} does not exist")
     if reference.endswith(".npz"):
-        return read_npz(Path(reference).expanduser())
+        return read_npz(expanded(reference))
     spec, split = _look_up(reference, registry)
     factory = resolve(spec.factory, _owner(spec))
     dataset = _tried(spec, "opened", lambda: factory(split, data_dir))

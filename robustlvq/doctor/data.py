@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from robustlvq.core.paths import expanded
 from robustlvq.core.specs import DatasetSpec
 from robustlvq.doctor.finding import Finding, guarded, note, ok, problem, told
 from robustlvq.doctor.subject import Subject
@@ -20,7 +21,7 @@ def folder(subject: Subject) -> Iterator[Finding]:
     named = os.environ.get("ROBUSTLVQ_DATA")
     if not named:
         return
-    if Path(named).expanduser().is_dir():
+    if expanded(named).is_dir():
         yield ok("$ROBUSTLVQ_DATA", named)
     else:
         cure = "export ROBUSTLVQ_DATA=FOLDER, of one that exists"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from robustlvq.core.paths import expanded
 from robustlvq.doctor import data, devices, installation, ledger, places, plugins, weights
 from robustlvq.doctor.finding import Finding, Mark, guarded
 from robustlvq.doctor.subject import Subject
@@ -56,7 +57,7 @@ def examine(*, ledger: Path | None = None, data_dir: Path | None = None) -> Iter
     Raises:
         UsageError: ``data_dir`` does not exist.
     """
-    if data_dir is not None and not data_dir.expanduser().is_dir():
+    if data_dir is not None and not expanded(data_dir).is_dir():
         raise UsageError(f"the data folder {data_dir} does not exist")
     subject = Subject(ledger, data_dir)
     for name, checks in SECTIONS.items():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from robustlvq.core.paths import ledger_path
+from robustlvq.core.paths import expanded, ledger_path
 from robustlvq.core.registry import Registry
 
 __all__ = ["Subject", "import_failure"]
@@ -36,7 +36,7 @@ class Subject:
     @property
     def ledger(self) -> Path:
         """The file of the ledger."""
-        return ledger_path() if self.given_ledger is None else self.given_ledger.expanduser()
+        return ledger_path() if self.given_ledger is None else expanded(self.given_ledger)
 
     @cached_property
     def registry(self) -> Registry:

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from robustlvq.api import Norm, UnknownNameError, UsageError
+from robustlvq.core.paths import expanded
 from robustlvq.errors import OutputError
 from robustlvq.ledger import Images, RunRecord
 
@@ -146,7 +147,7 @@ def export(
     if target == "-":
         FORMATS[kind](record, images or {}, sys.stdout.buffer)
         return
-    path = Path(target).expanduser()
+    path = expanded(target)
     if path.exists() and not force:
         raise OutputError(f"{path} is there already; give another name, or --force to replace it")
     partial = path.with_name(path.name + ".partial")

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
-from robustlvq.api import Config, ConfigError, Norm, UnknownNameError, check_range, config_from
-from robustlvq.errors import RobustLVQError
+from robustlvq.api import (
+    Config,
+    ConfigError,
+    Norm,
+    UnknownNameError,
+    UsageError,
+    check_range,
+    config_from,
+)
+from robustlvq.core.document import Document
+from robustlvq.core.registry import Registry
+from robustlvq.errors import shown
 from robustlvq.metrics import THRESHOLDS
+from robustlvq.run.plan import plan_attacks, resolve_attacks, resolve_models
 
 __all__ = ["BenchConfig", "read_config"]
 
@@ -68,7 +77,7 @@ class BenchConfig(Config):
 
     def __post_init__(self) -> None:
         if isinstance(self.samples, str) and self.samples != "all":
-            raise ConfigError(f"{OWNER}: samples = {self.samples!r} is not a number or 'all'")
+            raise ConfigError(f"{OWNER}: samples = {shown(self.samples)} is not a number or 'all'")
         if not isinstance(self.samples, str):
             check_range(OWNER, "samples", self.samples, 1, float("inf"))
         check_range(OWNER, "seed", self.seed, 0, 2**63 - 1)
@@ -94,94 +103,76 @@ class BenchConfig(Config):
         return {Norm(name): limit for name, limit in self.thresholds.items()}
 
 
-def read_config(path: Path, overrides: Mapping[str, object] = _EMPTY) -> BenchConfig:
+def read_config(
+    path: Path, overrides: Mapping[str, object] = _EMPTY, registry: Registry | None = None
+) -> BenchConfig:
     """Read a benchmark from YAML, with ``overrides`` on top.
 
+    Args:
+        path: The file; of at most 64 KiB.
+        overrides: Values that stand instead of the file's. Those of ``attack_options`` are taken
+            to contain the file's.
+        registry: Where the names of models, attacks and options are looked up; None looks up none.
+
     Raises:
-        ConfigError: It cannot be read, or a key or value is wrong; the line is named.
+        ConfigError: The file cannot be read, or a key or value in it is wrong; the line is named.
+        UsageError: An override is wrong.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        values, lines = _parse(text, path)
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not a text file (UTF-8)") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{path}{where}: not valid YAML: {problem}") from error
-    known = [item.name for item in fields(BenchConfig)]
-    for key, value in values.items():
+    document = Document(path, OWNER, "models: [glvq]")
+    document.check(lambda values: config_from(BenchConfig, values, OWNER))
+    config = config_from(BenchConfig, {**document.values, **overrides}, OWNER)
+    if registry is not None:
+        _check_names(config, document, overrides, registry)
+    return config
+
+
+def _check_names(
+    config: BenchConfig, document: Document, overrides: Mapping[str, object], registry: Registry
+) -> None:
+    """Look up every name; one of the file that is wrong is raised with its line."""
+
+    def models(config: BenchConfig) -> None:
+        for name in config.models:
+            resolve_models([name], registry.models)
+
+    def profile(config: BenchConfig) -> None:
         try:
-            if key not in known:
-                raise UnknownNameError(f"key of {OWNER}", key, known)
-            config_from(BenchConfig, {key: value}, OWNER)
-        except RobustLVQError as error:
-            raise ConfigError(f"{path}, line {lines[key]}: {error}") from error
-    return config_from(BenchConfig, {**values, **overrides}, OWNER)
+            plan_attacks((), config.profile, {}, registry)
+        except UnknownNameError:
+            raise
+        except UsageError:  # that no attack is named
+            pass
+
+    def attacks(config: BenchConfig) -> None:
+        for name in config.attacks:
+            resolve_attacks([name], registry)
+
+    def attack_options(config: BenchConfig) -> None:
+        if config.attacks:
+            plan_attacks(config.attacks, config.profile, config.attack_options, registry)
+
+    checks = {
+        "models": models,
+        "profile": profile,
+        "attacks": attacks,
+        "attack_options": attack_options,
+    }
+    for key, check in checks.items():
+        try:
+            check(config)
+        except UsageError:
+            if key not in overrides or key == "attack_options":
+                _check_file(document, config, key, check)
+            raise
 
 
-def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The values of a YAML mapping, and the line of each, by key."""
-    loader = yaml.SafeLoader(text)
-    values: dict[str, Any] = {}
-    lines: dict[str, int] = {}
-    try:
-        node = loader.get_single_node()
-        if node is None or node.tag == "tag:yaml.org,2002:null":
-            return values, lines
-        if not isinstance(node, yaml.MappingNode):
-            raise ConfigError(f"{path} must hold keys and values, for instance `models: [glvq]`")
-        _refuse_twins(node, path)
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.tag != "tag:yaml.org,2002:str" or not isinstance(key, yaml.ScalarNode):
-                raise ConfigError(f"{path}, line {line}: {_shown(key)} is not a key of {OWNER}")
-            lines[key.value] = line
-            values[key.value] = _construct(loader, value, path)
-    except RecursionError as error:
-        raise ConfigError(f"{path}: not valid YAML: too deeply nested") from error
-    finally:
-        loader.dispose()
-    return values, lines
+def _check_file(
+    document: Document, config: BenchConfig, key: str, check: Callable[[BenchConfig], None]
+) -> None:
+    """Let ``check`` see what the file has under ``key``; otherwise ``config`` stays as it is."""
 
+    def accept(values: Mapping[str, object]) -> None:
+        own = config_from(BenchConfig, values, OWNER)
+        check(replace(config, **{key: getattr(own, key)}))
 
-def _refuse_twins(root: yaml.Node, path: Path) -> None:
-    """Refuse a key that a mapping, at any depth, has twice: YAML keeps the last in silence."""
-    waiting, seen = [root], {id(root)}
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, yaml.SequenceNode):
-            inside = list(node.value)
-        elif isinstance(node, yaml.MappingNode):
-            inside = [part for pair in node.value for part in pair]
-            keys: set[tuple[str, str]] = set()
-            for key, _ in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    continue
-                if (key.tag, key.value) in keys:
-                    line = key.start_mark.line + 1
-                    raise ConfigError(f"{path}, line {line}: {key.value!r} is given twice")
-                keys.add((key.tag, key.value))
-        else:
-            continue
-        # An alias stands for the same node again, and can even contain itself.
-        waiting += [part for part in inside if id(part) not in seen]
-        seen |= {id(part) for part in inside}
-
-
-def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path) -> Any:
-    try:
-        return loader.construct_object(node, deep=True)
-    except (yaml.YAMLError, RecursionError):
-        raise
-    except Exception as error:  # PyYAML lets those of int(), datetime() and the like through
-        line = node.start_mark.line + 1
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"{path}, line {line}: not valid YAML: {reason}") from error
-
-
-def _shown(key: yaml.Node) -> str:
-    return repr(key.value) if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+    document.check(accept)

@@ -6,7 +6,6 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from robustlvq.api import Dataset, RobustLVQError, UsageError, as_mapping
 from robustlvq.core.identity import ModelIdentity, identify, qualified_name
+from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
 from robustlvq.data import open_dataset
 from robustlvq.ledger import Ledger, cell_keys
@@ -139,7 +139,7 @@ def resolve(
         name: _single(value, registry) for name, value in modules.items() if isinstance(value, str)
     }
     if dataset is None:
-        folder = Path(config.data_dir).expanduser() if config.data_dir else None
+        folder = expanded(config.data_dir) if config.data_dir else None
         dataset = open_dataset(config.dataset, registry, folder)
     samples = dataset.select(config.samples)
     named = {key: reference for reference, key in model_keys(references).items()}
@@ -223,4 +223,4 @@ def _single(reference: str, registry: Registry) -> str:
 
 def _absolute(dataset: str) -> str:
     """The reference of a dataset, so that it is found again from any folder."""
-    return str(Path(dataset).expanduser().resolve()) if dataset.endswith(".npz") else dataset
+    return str(expanded(dataset).resolve()) if dataset.endswith(".npz") else dataset

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from robustlvq.api import Cancelled, Dataset
-from robustlvq.core.paths import ledger_path
+from robustlvq.core.paths import expanded, ledger_path
 from robustlvq.core.registry import Registry
 from robustlvq.ledger import Ledger, RunRecord, finish_run, read_run, save_run
 from robustlvq.run.config import BenchConfig
@@ -73,7 +73,7 @@ def run_benchmark(
 
 def ledger_of(config: BenchConfig) -> Path:
     """The file in which the results of a run are kept."""
-    return Path(config.ledger).expanduser() if config.ledger else ledger_path()
+    return expanded(config.ledger) if config.ledger else ledger_path()
 
 
 def _answered(question: Question, ledger: Ledger) -> str | None:

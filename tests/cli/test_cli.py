@@ -360,7 +360,7 @@ def test_a_mistake_in_a_file_names_the_file(robustlvq, points, tmp_path, text, a
     code, _, err = robustlvq("bench", "-c", path, "-d", points, *arguments)
     (line,) = errors(err)
     assert code == 2
-    assert line.startswith(f"error: {path}: ") is named
+    assert line.startswith(f"error: {path}, line {len(text.splitlines())}: ") is named
 
 
 def test_no_model_that_can_be_evaluated(robustlvq, points):

@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from robustlvq.api import (
@@ -37,6 +38,7 @@ class Example(Config):
     colour: Colour = Colour.RED
     limit: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_range("Example", "steps", self.steps, 1, 100)
@@ -74,6 +76,16 @@ def test_values_from_a_command_line_are_converted():
         ("colour", "blue"),
         ("limit", "x"),
         ("options", [1]),
+        ("name", b"bytes"),
+        ("steps", b"12"),
+        ("rate", b"1.5"),
+        ("rate", 10**400),
+        ("limit", 10**400),
+        ("steps", 10**400),
+        ("shape", [1, -(10**400)]),
+        # Too many digits for Python to print.
+        pytest.param("steps", 10**5000, id="steps-long"),
+        pytest.param("shape", 10**5000, id="shape-long"),
     ],
 )
 def test_a_wrong_type_is_an_error_that_names_the_key(key, value):
@@ -99,3 +111,49 @@ def test_a_mapping_of_a_config_builds_it_again():
     assert plain["shape"] == [5, 6]
     assert plain["colour"] == "red"
     assert config_from(Example, {**plain, "options": {"a": (1, 2)}}) == made
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"l2": {"low": "x"}}, "Example: limits.l2.low = 'x' is not a number or empty"),
+        ({"l2": 3}, "Example: limits.l2 = 3 is not a mapping"),
+        ({1: {}}, "Example: limits has the key 1, which is not text"),
+        ({"l2": {None: 1}}, "Example: limits.l2 has the key None, which is not text"),
+    ],
+)
+def test_a_wrong_type_inside_a_mapping_names_its_key(limits, message):
+    with pytest.raises(ConfigError, match=f"^{message}$"):
+        build(limits=limits)
+
+
+def test_keys_that_are_no_text():
+    with pytest.raises(UnknownNameError, match="unknown key of Example '3'"):
+        config_from(Example, {"needed": 1, 3: 4})
+    with pytest.raises(UnknownNameError, match="cannot be shown"):
+        config_from(Example, {"needed": 1, 10**5000: 4})
+
+
+@dataclass(frozen=True)
+class Careless(Config):
+    sides: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.sides) == 1:
+            raise ValueError("one side is\ntoo few")
+        # A number that no float can hold cannot be formatted as one.
+        check_range("Careless", "sides", 10**700, 0, 10**300 * sum(self.sides))
+
+
+def test_errors_of_checks_that_are_not_ours_are_errors_of_the_configuration():
+    with pytest.raises(ConfigError, match=r"^Careless: ValueError: one side is$"):
+        config_from(Careless, {"sides": [1]})
+    with pytest.raises(ConfigError, match=r"^Careless: OverflowError: "):
+        config_from(Careless, {"sides": [10**300, 1]})
+
+
+def test_numbers_of_numpy_become_plain():
+    values = {"a": np.int64(3), "b": np.float32(0.5), "c": [np.uint8(1)], "d": True}
+    plain = as_mapping(build(options=values))["options"]
+    assert plain == {"a": 3, "b": 0.5, "c": [1], "d": True}
+    assert [type(value) for value in plain.values()] == [int, float, list, bool]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from robustlvq.core import limits
 from robustlvq.data.idx import read_idx
 from robustlvq.errors import DataError
 
@@ -38,6 +39,10 @@ def test_reads_plain_and_gzipped(tmp_path: Path, name: str) -> None:
         (CONTENT[:-1], "its header promises 6"),
         (CONTENT + b"!", "its header promises 6"),
         (b"\0\0\x08\x04" + struct.pack(">IIII", *[2**32 - 1] * 4), "its header promises"),
+        # Their product is 2^64, which is 0 in 64 bits.
+        (b"\0\0\x08\x04" + struct.pack(">IIII", *[2**16] * 4), "promises 18446744073709551616"),
+        (b"\0\0\x08\x04" + struct.pack(">IIII", 0, *[2**32 - 1] * 3), "no array can have"),
+        (b"\0\0\x08\xff" + struct.pack(">255I", *[1] * 255) + b"!", "255 axes"),
     ],
 )
 def test_damaged_content_is_one_clear_line(tmp_path: Path, content: bytes, message: str) -> None:
@@ -52,3 +57,27 @@ def test_wrong_hash_and_broken_gzip(tmp_path: Path) -> None:
     (tmp_path / "y.gz").write_bytes(b"not gzip")
     with pytest.raises(DataError, match="cannot read"):
         read_idx(tmp_path / "y.gz")
+
+
+def test_a_bomb_is_stopped_and_the_cure_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "UNSUSPICIOUS", 2**20)
+    bomb = b"\0\0\x08\x01" + struct.pack(">I", 2**24) + bytes(2**24)
+    with pytest.raises(DataError, match=r"unpacks to more than 1\.5\d+ MiB.* gunzip"):
+        read_idx(write(tmp_path / "bomb.gz", bomb))
+    assert read_idx(write(tmp_path / "plain", bomb)).shape == (2**24,)
+
+
+def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robustlvq.data.idx.LARGEST", 10)
+    with pytest.raises(DataError, match="has 18 bytes, more than the 10 bytes that are read"):
+        read_idx(write(tmp_path / "x", CONTENT))
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(10, "10 bytes"), (2**16, "64 KiB"), (3 * 2**29, "1.5 GiB"), (2**70, "more than a million T")],
+)
+def test_sizes_in_words(size: int, words: str) -> None:
+    assert limits.in_words(size).startswith(words)

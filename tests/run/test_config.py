@@ -119,3 +119,92 @@ def test_the_same_key_in_two_mappings_and_aliases(tmp_path):
     options = read_config(write(tmp_path, text)).attack_options
     assert options["fgsm"] == {"iterations": 5}
     assert options["pgd"] == {"iterations": 6}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("models:\n- glvq\n- 3\n", 3, r"models = \[3\] is not a list of texts"),
+        ("thresholds:\n  l2: 1\n  linf: x\n", 3, "thresholds.linf = 'x' is not a number or empty"),
+        ("thresholds:\n  l2: 1\n  linf: -1\n", 3, "threshold of linf = -1.0 is below 0"),
+        ("thresholds:\n  l2: 1\n  l3: 1\n", 3, "unknown norm in thresholds of bench 'l3'; did"),
+        ("thresholds: {l2: 1,\n  linf: [1,\n  2]}\n", 2, r"thresholds.linf = \[1, 2\] is not"),
+        ("thresholds:\n  l2: 1\n  3: 1\n", 3, "thresholds has the key 3, which is not text"),
+        ("attack_options:\n  bim:\n    iterations: 5\n  fgsm: 3\n", 4, "attack_options.fgsm = 3"),
+        (
+            "attack_options:\n  bim:\n    iterations: 5\n    3: 4\n",
+            4,
+            "attack_options.bim has the key 3, which is not text",
+        ),
+        ("attack_options:\n  bim: &a {x: 1}\n  4: *a\n", 3, "attack_options has the key 4, which"),
+        (
+            "samples: all\nseed: 0x" + "f" * 5000,
+            2,
+            "seed = <int that cannot be shown> is too large",
+        ),
+        ("samples: all\nseed: !!binary MTI=\n", 2, "seed = b'12' is not a whole number"),
+        ("samples: all\nthresholds:\n\n  l0: 1" + "0" * 400, 4, "thresholds.l0 = 1000"),
+    ],
+)
+def test_the_line_of_a_nested_key_is_named(tmp_path, text, line, message):
+    with pytest.raises(ConfigError, match=rf"bench\.yaml, line {line}: .*{message}"):
+        read_config(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("models:\n  - half\n  - hafl\n", 3, "unknown model 'hafl'; did you mean 'half'"),
+        ("models:\n  - half\n  - hafl=x\n", 3, "unknown model 'hafl'"),
+        ("models:\n  - half\n  - half=\n", 3, "name a weight file after"),
+        ("models: >-\n  half,\n  hafl\n", 1, "unknown model 'hafl'"),
+        ("seed: 1\nattacks:\n  - noise\n  - nose\n", 4, "unknown attack 'nose'; did you mean"),
+        ("attacks: noise\nprofile: papper\n", 2, "unknown profile 'papper'; did you mean"),
+        (
+            "attacks: step\nattack_options:\n  step:\n    beyond: 1\n    beyonds: 2\n",
+            5,
+            "unknown key of attack 'step-l2' 'beyonds'; did you mean 'beyond'",
+        ),
+        (
+            "attacks: step\nattack_options:\n  step-l2:\n    beyond: 1\n  step:\n    beyond: x\n",
+            6,
+            "attack 'step-l.*': beyond = 'x' is not a number",
+        ),
+        (
+            "attacks: step-l2\nattack_options:\n  step-l2: {beyond: 1}\n  stp: {beyond: 1}\n",
+            4,
+            "unknown attack 'stp'; did you mean 'step'",
+        ),
+        (
+            "attacks: step-l2\nattack_options:\n  noise:\n    beyond: 1\n",
+            3,
+            "options for 'noise', which is not among the attacks of this run",
+        ),
+        (
+            "attacks: step-l2\nattack_options:\n  step-l2: &a\n    beyond: 1\n  step:\n"
+            "    <<: *a\n    beyonds: 3\n",
+            7,
+            "'beyonds'",
+        ),
+    ],
+)
+def test_names_are_looked_up_and_their_line_is_named(tmp_path, registry, text, line, message):
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError, match=rf"bench\.yaml, line {line}: .*{message}"):
+        read_config(path, registry=registry)
+    read_config(path)
+
+
+def test_names_that_stand_above_the_file(tmp_path, registry):
+    path = write(tmp_path, "models: hafl\nattacks: nose\nprofile: papper\n")
+    good = {"models": "half", "attacks": "step-l2", "profile": "paper"}
+    assert read_config(path, good, registry).models == ("half",)
+    for key, wrong in (("models", "a"), ("attacks", "b"), ("profile", "c")):
+        with pytest.raises(UnknownNameError, match=f"^unknown {key.rstrip('s')} '{wrong}'"):
+            read_config(path, {**good, key: wrong}, registry)
+    options = {"step-l2": {"beyonds": 1}}
+    with pytest.raises(UnknownNameError, match=r"^unknown key"):
+        read_config(path, {**good, "attack_options": options}, registry)
+    path = write(tmp_path, "attacks: step-l2\nattack_options:\n  step-l2: {beyond: 1}\n")
+    with pytest.raises(ConfigError, match="line 3: options for 'step-l2', which is not among"):
+        read_config(path, {"attacks": "noise"}, registry)

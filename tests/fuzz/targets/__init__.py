@@ -1,0 +1,19 @@
+"""What is read from files and from the command line."""
+
+from __future__ import annotations
+
+from tests.fuzz.harness import Target
+from tests.fuzz.targets import configs, idx, npz, values, weights
+
+__all__ = ["TARGETS"]
+
+TARGETS: tuple[Target, ...] = (
+    configs.TARGET,
+    npz.TARGET,
+    idx.PLAIN,
+    idx.GZIPPED,
+    weights.TARGET,
+    values.CONFIGS,
+    values.COMMAND_LINE,
+)
+"""One line for each; a new one is a :class:`Target` in a module of its own."""
