@@ -12,7 +12,7 @@ import typer
 
 from robustlvq.cli.names import attack_settings, complete
 from robustlvq.cli.output import print_result, print_unavailable
-from robustlvq.errors import ConfigError, UsageError
+from robustlvq.errors import Cancelled, ConfigError, UsageError
 
 if TYPE_CHECKING:
     from robustlvq.core.registry import Registry
@@ -195,8 +195,11 @@ def bench(
 
     from robustlvq.benchmark import run_config
 
-    result = run_config(ready, registry, progress=True)
-    code = print_result(result, as_json=as_json, intervals=intervals)
+    try:
+        result = run_config(ready, registry, progress=True)
+        code = print_result(result, as_json=as_json, intervals=intervals)
+    except KeyboardInterrupt:  # before the first result, after the last one, or pressed twice
+        raise Cancelled("stopped; the same command goes on from what is saved") from None
     if result.failures:
         print("run the same command again to try what failed once more", file=sys.stderr)
     where = "" if ready.ledger is None else f" --ledger {shlex.quote(ready.ledger)}"

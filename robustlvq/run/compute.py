@@ -105,13 +105,14 @@ def compute(shard: Shard, target: Target, job: Job, stop: Stop) -> ShardResult:
         job: What is common to the run.
         stop: Asked before every query; the result is then ``cancelled``.
     """
-    began, late = perf_counter(), False
+    began, late, halted = perf_counter(), False, False
     deadline = monotonic() + (job.attack_timeout or float("inf"))
 
     def stopped() -> bool:
-        nonlocal late
+        nonlocal late, halted
         late = late or monotonic() > deadline
-        return late or stop()
+        halted = halted or stop()
+        return late or halted
 
     try:
         if stopped():
@@ -127,13 +128,14 @@ def compute(shard: Shard, target: Target, job: Job, stop: Stop) -> ShardResult:
         outcome = attack_samples(
             target, attack, spec.norm, x, y, seeds=seeds, ids=ids, stop=stopped
         )
-    except Cancelled:
-        return timed_out(shard, job.attack_timeout) if late else ShardResult(cancelled=True)
-    except (Exception, SystemExit) as error:
-        message = str(error) if isinstance(error, RobustLVQError) else first_line(error)
-        trace = "".join(traceback.format_exception(error))
-        return failed(shard, message.splitlines()[0], trace)
-    return _result(shard, outcome, job, perf_counter() - began)
+        return _result(shard, outcome, job, perf_counter() - began)
+    except BaseException as error:  # an attack can raise anything, even what ends a program
+        if isinstance(error, Cancelled) and (late or halted):
+            return timed_out(shard, job.attack_timeout) if late else ShardResult(cancelled=True)
+        message = first_line(error)
+        if isinstance(error, RobustLVQError) and not isinstance(error, Cancelled):
+            message = message.partition(": ")[2]
+        return failed(shard, message, "".join(traceback.format_exception(error)))
 
 
 def timed_out(shard: Shard, seconds: float) -> ShardResult:

@@ -60,5 +60,8 @@ def failed(shard: Shard, message: str, traceback: str = "") -> ShardResult:
 
 def first_line(error: BaseException) -> str:
     """Kind and first line of an error."""
-    first = (str(error).strip().splitlines() or ["no message"])[0]
+    try:
+        first = (str(error).strip().splitlines() or ["no message"])[0]
+    except Exception:  # a foreign one, which cannot even say what it is
+        first = "no message"
     return f"{type(error).__name__}: {first}"

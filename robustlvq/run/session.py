@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +14,11 @@ import torch
 
 from robustlvq.api import ModelError, RobustLVQError, Target, as_mapping
 from robustlvq.core.loading import OpenedModel
-from robustlvq.ledger import Finished, Ledger, cell_keys, save_run
+from robustlvq.errors import LedgerError, OutputError
+from robustlvq.ledger import Finished, Ledger, cell_keys, finish_run, save_run
 from robustlvq.run.compute import Job, clean_predictions, compute
 from robustlvq.run.engine import run_shards
+from robustlvq.run.interrupt import Interrupted, heeded
 from robustlvq.run.models import choose_device, no_usable_model, open_models
 from robustlvq.run.numerics import reproducible_torch
 from robustlvq.run.plan import Shard, cut
@@ -43,7 +47,7 @@ CHANGED = 0.01
 def compute_missing(
     question: Question, ledger: Ledger, watch: Watch | None = None
 ) -> tuple[str, bool]:
-    """Compute and save every result that the ledger lacks.
+    """Compute and save every result that the ledger lacks, and how that ended.
 
     Returns:
         The id of the run, and whether it was finished; not if it was stopped (Ctrl-C).
@@ -52,6 +56,7 @@ def compute_missing(
         RobustLVQError: Not one model can be used.
         OutputError: A result cannot be saved.
     """
+    began = perf_counter()
     config, dataset = question.config, question.dataset
     device = choose_device(config.device)
     job = Job(
@@ -74,26 +79,48 @@ def compute_missing(
             raise no_usable_model({name: unusable[name] for name in question.names})
         models = {name: _model_facts(model) for name, model in opened.items()}
         header = question.header(models, unusable)
-        run = save_run(ledger, header, question.samples, dataset.y[question.samples])
-        missing = {
-            place: ids.tolist()
-            for place, ids in missing_samples(ledger, header, question).items()
-            if place[0] in targets
-        }
-        shards = cut(missing, config.batch_size or _batch(device))
-        progress = None
-        if watch:
-            wanted = len(targets) * len(job.attacks) * len(question.samples)
-            progress = watch(wanted, wanted - sum(map(len, shards)))
-        keep = _Keeper(question, ledger, header, targets, device)
+        with heeded() as interrupted:
+            run = save_run(ledger, header, question.samples, dataset.y[question.samples])
+            try:
+                finished = _run(question, ledger, header, targets, job, watch, interrupted)
+            except BaseException:
+                with suppress(RobustLVQError):  # the reason for it is what the user must see
+                    finish_run(ledger, run, "stopped", perf_counter() - began)
+                raise
+            finish_run(ledger, run, "complete" if finished else "stopped", perf_counter() - began)
+        return run, finished
 
-        def work(shard: Shard, stop: Stop) -> ShardResult:
-            return compute(shard, targets[shard.model], job, stop)
 
-        workers = local_workers(
-            work, worker_count(config.workers, device), device, config.attack_timeout
-        )
-        return run, run_shards(shards, workers, keep, progress)
+def _run(
+    question: Question,
+    ledger: Ledger,
+    header: Mapping[str, Any],
+    targets: Mapping[str, Target],
+    job: Job,
+    watch: Watch | None,
+    interrupted: Interrupted,
+) -> bool:
+    """Compute and save what is missing of a run; whether it was finished."""
+    config, device = question.config, job.device
+    missing = {
+        place: ids.tolist()
+        for place, ids in missing_samples(ledger, header, question).items()
+        if place[0] in targets
+    }
+    shards = cut(missing, config.batch_size or _batch(device))
+    progress = None
+    if watch:
+        wanted = len(targets) * len(job.attacks) * len(question.samples)
+        progress = watch(wanted, wanted - sum(map(len, shards)))
+    keep = _Keeper(question, ledger, header, targets, device)
+
+    def work(shard: Shard, stop: Stop) -> ShardResult:
+        return compute(shard, targets[shard.model], job, stop)
+
+    workers = local_workers(
+        work, worker_count(config.workers, device), device, config.attack_timeout
+    )
+    return run_shards(shards, workers, keep, progress, interrupted)
 
 
 class _Keeper:
@@ -153,6 +180,8 @@ def _targets(
             predicted = clean_predictions(target, job, question.samples)
             _compare(name, model, predicted, question, ledger)
             targets[name] = target
+        except (OutputError, LedgerError):  # the ledger's fault, not the model's
+            raise
         except RobustLVQError as error:
             broken[name] = error
     return targets, broken
