@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -129,6 +130,15 @@ def fail(message: str, code: int) -> int:
     return code
 
 
+def _terminate(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """The entry point."""
-    sys.exit(run())
+    # What batch systems send when the time is up: the same as Ctrl-C.
+    before = signal.signal(signal.SIGTERM, _terminate)
+    code = run()
+    # Nothing is left to be stopped, and what Python does at its end knows no Ctrl-C.
+    signal.signal(signal.SIGTERM, before)
+    sys.exit(code)

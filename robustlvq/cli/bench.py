@@ -187,9 +187,13 @@ def bench(
     _check(ready, registry)
 
     from robustlvq.benchmark import run_config
+    from robustlvq.errors import Cancelled
 
-    result = run_config(ready, registry, progress=True)
-    code = print_result(result, as_json=as_json, intervals=intervals)
+    try:
+        result = run_config(ready, registry, progress=True)
+        code = print_result(result, as_json=as_json, intervals=intervals)
+    except KeyboardInterrupt:  # before the first result, after the last one, or pressed twice
+        raise Cancelled("stopped; the same command goes on from what is saved") from None
     if result.failures:
         print("run the same command again to try what failed once more", file=sys.stderr)
     where = "" if ready.ledger is None else f" --ledger {shlex.quote(ready.ledger)}"

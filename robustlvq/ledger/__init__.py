@@ -4,7 +4,7 @@ from robustlvq.ledger.ledger import CellKey, FailedSamples, Finished, Images, Le
 from robustlvq.ledger.merge import Merged, merge
 from robustlvq.ledger.record import AttackInfo, Cell, ModelInfo, RunFailure, RunRecord
 from robustlvq.ledger.rows import ROW, Rows, empty_rows
-from robustlvq.ledger.verify import Problem, repair, verify
+from robustlvq.ledger.verify import Problem, check_rows, repair, verify
 from robustlvq.ledger.views import (
     RunInfo,
     cell_keys,
@@ -35,6 +35,7 @@ __all__ = [
     "RunInfo",
     "RunRecord",
     "cell_keys",
+    "check_rows",
     "empty_rows",
     "find_run",
     "finish_run",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ __all__ = ["connect", "translated"]
 PATIENCE = 60.0
 """Seconds to wait for another program that is writing."""
 
-MAGIC = b"SQLite format 3\0"
+SMALLEST = 512
+"""Bytes of the smallest database that SQLite writes."""
 
 SETTINGS = (
     # Of a new file: a shard of 25 rows takes 2 kB, of which a page of 4 kB holds but one.
@@ -50,7 +52,7 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
         make_dir(path.parent)
     elif not path.is_file():
         raise DataError(f"there is no ledger at {path}; make a run: robustlvq bench -m glvq -a fgm")
-    _check_magic(path)
+    _check_size(path)
     # Others may write to a file that this user can only read; a folder that nobody can write
     # to has no room for SQLite's shared memory, and nobody else in it either.
     closed = not os.access(path.parent, os.W_OK)
@@ -69,7 +71,7 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
                 connection.execute(setting)
             migrate(connection, str(path), write=write)
             if write:  # not before it is known to be a ledger
-                connection.execute("PRAGMA journal_mode = WAL")
+                _write_ahead(connection)
         except BaseException:
             connection.close()
             raise
@@ -91,21 +93,37 @@ def translated(path: Path) -> Iterator[None]:
         raise LedgerError(f"{path} is damaged: {reason}; see: robustlvq runs verify") from error
 
 
-def _check_magic(path: Path) -> None:
+def _check_size(path: Path) -> None:
     """Refuse a file of something else, which SQLite would take for empty if it is short.
+
+    Without opening it: to close it again would end the locks that another connection of this
+    process holds, for they are locks of POSIX.
 
     Raises:
         LedgerError: It is one.
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(len(MAGIC))
+        size = path.stat().st_size
     except FileNotFoundError:
         return
     except OSError as error:
         raise OutputError(f"cannot open {path}: {error.strerror or error}") from error
-    if start and start != MAGIC:
+    if 0 < size < SMALLEST:
         raise LedgerError(f"{path} is not a ledger: it is no SQLite database")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work at the same time."""
+    # SQLite does not wait by itself for another program that does the same to a new file.
+    patience = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > patience:
+                raise
+            time.sleep(0.02)
 
 
 def _meaning(path: Path, error: sqlite3.Error) -> RobustLVQError:
@@ -117,7 +135,12 @@ def _meaning(path: Path, error: sqlite3.Error) -> RobustLVQError:
         )
     if "locked" in text or "busy" in text:
         return OutputError(f"{path} is held by another program for too long; stop that one")
-    if "readonly" in text or "read-only" in text or "unable to open" in text or "I/O" in text:
+    if "I/O" in text:
+        return OutputError(
+            f"cannot write to {path}: {text}, perhaps a quota or a limit; free some space and run "
+            "the same command again: it goes on from what is saved"
+        )
+    if "readonly" in text or "read-only" in text or "unable to open" in text:
         return OutputError(f"cannot write to {path}: {text}; choose another file with --ledger")
     if "not a database" in text:
         return LedgerError(f"{path} is not a ledger: it is no SQLite database")

@@ -137,7 +137,7 @@ class Ledger:
     def __init__(self, path: Path, *, write: bool = False) -> None:
         self.path = path
         self.connection = connect(path, write=write)
-        self._seen: int | None = self._foreign_changes()
+        self._version, self._careful = self._foreign_changes(), False
 
     def __enter__(self) -> Ledger:
         return self
@@ -163,8 +163,8 @@ class Ledger:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing: everything inside is committed together at the end."""
         with translated(self.path):
-            self.connection.execute("BEGIN IMMEDIATE")
             try:
+                self.connection.execute("BEGIN IMMEDIATE")
                 yield self.connection
                 self.connection.execute("COMMIT")
             except BaseException:
@@ -235,7 +235,7 @@ class Ledger:
             return facts
 
     def done(self, cell: int, samples: Ids, *, with_images: bool = False) -> npt.NDArray[np.bool_]:
-        """Which of some samples have their result in a cell (N,).
+        """Which of some samples have their result in a cell, and no later failure (N,).
 
         Args:
             cell: Its number.
@@ -250,7 +250,10 @@ class Ledger:
             if images is not None:
                 kept |= np.isin(rows["sample"], images.samples)
             rows = rows[kept]
-        return np.isin(samples, rows["sample"])
+        done = np.isin(samples, rows["sample"])
+        for failure in self.failures(cell):
+            done &= ~np.isin(samples, failure.rows["sample"])
+        return done
 
     # --- commits -------------------------------------------------------------------------
 
@@ -260,28 +263,38 @@ class Ledger:
         Args:
             finished: The shards.
             replace: Whether they take the place of results that are there already; else the
-                first result of a sample stays, should another program have been faster.
+                first result of a sample stays, should another program have been faster, and
+                is not called a failure.
 
         Raises:
             OutputError: It cannot be written to: the disk is full, or the file is read-only.
         """
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        # Looked up again if somebody else has written, or if this is interrupted and repeated.
-        seen, self._seen = self._seen, None
+        # Results are looked for if somebody else has written at any time since this was opened,
+        # for nobody asks again what is missing; and if this is interrupted and repeated.
+        crowded, self._careful = self._careful, True
         with self.transaction() as connection:
-            crowded = self._foreign_changes() != seen
+            crowded = crowded or self._foreign_changes() != self._version
             for shard in finished:
-                rows = shard.rows
+                rows, failures = shard.rows, shard.failures
                 if crowded and not replace:
-                    rows = rows[~self.done(shard.cell, rows["sample"].astype(np.int64))]
+                    rows = self._missing(shard.cell, rows)
+                    failures = tuple(
+                        FailedSamples(one.message, one.traceback, left)
+                        for one in failures
+                        if len(left := self._missing(shard.cell, one.rows))
+                    )
                 if len(rows):
                     insert_shard(connection, shard.cell, rows, shard.images, shard.provenance, now)
-                failed = [failure.rows["sample"] for failure in shard.failures]
-                self.settle(shard.cell, np.concatenate([shard.rows["sample"], *failed]))
-                for failure in shard.failures:
+                failed = [failure.rows["sample"] for failure in failures]
+                self.settle(shard.cell, np.concatenate([rows["sample"], *failed]))
+                for failure in failures:
                     insert_failure(connection, shard.cell, failure, now)
-            current = self._foreign_changes()
-        self._seen = current
+        self._careful = crowded
+
+    def _missing(self, cell: int, rows: Rows) -> Rows:
+        """Those of some rows whose sample has no result in a cell."""
+        return rows[~self.done(cell, rows["sample"].astype(np.int64))]
 
     def settle(self, cell: int, samples: Ids) -> None:
         """Take samples, which have their result now, out of earlier failures.
@@ -386,8 +399,13 @@ def insert_failure(
     connection.execute(
         "INSERT INTO failures (cell, created, message, traceback, rows, digest) "
         "VALUES (?, ?, ?, ?, ?, ?)",
-        (cell, created, failure.message, failure.traceback, blob, digest(blob)),
+        (cell, created, _text(failure.message), _text(failure.traceback), blob, digest(blob)),
     )
+
+
+def _text(text: str) -> str:
+    """Text that can be written as UTF-8: a message may hold surrogates, of a file's name."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _last(rows: Rows) -> Rows:

@@ -129,8 +129,8 @@ def migrate(
             if not version
             else f"{name} was written by an older robustlvq; the next bench into it updates it"
         )
-    connection.execute("BEGIN IMMEDIATE")
     try:
+        connection.execute("BEGIN IMMEDIATE")
         # Again, now that nobody else can be in the middle of it.
         for step in steps[_version(connection, name, len(steps)) :]:
             for statement in step.split(";\n"):
@@ -145,9 +145,11 @@ def migrate(
 
 
 def _version(connection: sqlite3.Connection, name: str, newest: int) -> int:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    # In one statement: another program may be making it between two.
+    application, version, tables = connection.execute(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
     if application != APPLICATION and (application or version or tables):
         raise LedgerError(f"{name} is a database of something else, not a ledger of robustlvq")
     if version > newest or version < 0:

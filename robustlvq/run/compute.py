@@ -27,7 +27,7 @@ from robustlvq.api import (
 from robustlvq.core.registry import Registry
 from robustlvq.ledger import FailedSamples, Images, Rows, empty_rows
 from robustlvq.run.plan import AttackPlan, Shard
-from robustlvq.run.result import ShardResult, Stop, failed, first_line
+from robustlvq.run.result import ShardResult, Stop, failed, first_line, timeout_message
 
 __all__ = ["Job", "Load", "clean_predictions", "compute", "loader", "timed_out"]
 
@@ -115,13 +115,14 @@ def compute(shard: Shard, target: Target, job: Job, stop: Stop) -> ShardResult:
         job: What is common to the run.
         stop: Asked before every query; the result is then ``cancelled``.
     """
-    began, late = perf_counter(), False
+    began, late, halted = perf_counter(), False, False
     deadline = monotonic() + (job.attack_timeout or float("inf"))
 
     def stopped() -> bool:
-        nonlocal late
+        nonlocal late, halted
         late = late or monotonic() > deadline
-        return late or stop()
+        halted = halted or stop()
+        return late or halted
 
     try:
         if stopped():
@@ -137,22 +138,19 @@ def compute(shard: Shard, target: Target, job: Job, stop: Stop) -> ShardResult:
         outcome = attack_samples(
             target, attack, spec.norm, x, y, seeds=seeds, ids=ids, stop=stopped
         )
-    except Cancelled:
-        return timed_out(shard, job.attack_timeout) if late else ShardResult(cancelled=True)
-    except (Exception, SystemExit) as error:
-        message = str(error) if isinstance(error, RobustLVQError) else first_line(error)
-        trace = "".join(traceback.format_exception(error))
-        return failed(shard, message.splitlines()[0], trace)
-    return _result(shard, outcome, y.cpu().numpy(), job, perf_counter() - began)
+        return _result(shard, outcome, y.cpu().numpy(), job, perf_counter() - began)
+    except BaseException as error:  # an attack can raise anything, even what ends a program
+        if isinstance(error, Cancelled) and (late or halted):
+            return timed_out(shard, job.attack_timeout) if late else ShardResult(cancelled=True)
+        message = first_line(error)
+        if isinstance(error, RobustLVQError) and not isinstance(error, Cancelled):
+            message = message.partition(": ")[2]
+        return failed(shard, message, "".join(traceback.format_exception(error)))
 
 
 def timed_out(shard: Shard, seconds: float) -> ShardResult:
     """The result of a shard that took too long."""
-    return failed(
-        shard,
-        f"not finished within {seconds:g} s; give it more time with --attack-timeout, or less "
-        "to do at a time with --batch-size",
-    )
+    return failed(shard, timeout_message(seconds))
 
 
 def _result(

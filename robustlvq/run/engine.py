@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from robustlvq.run.interrupt import Interrupted
 from robustlvq.run.plan import Shard
 from robustlvq.run.result import ShardResult, Workers, failed
 
@@ -18,7 +19,11 @@ Keep = Callable[[Sequence[tuple[Shard, ShardResult]]], None]
 
 
 def run_shards(
-    shards: Sequence[Shard], workers: Workers, keep: Keep, progress: Progress | None = None
+    shards: Sequence[Shard],
+    workers: Workers,
+    keep: Keep,
+    progress: Progress | None = None,
+    interrupted: Interrupted = lambda: False,
 ) -> bool:
     """Compute shards, and save each as soon as it is there.
 
@@ -30,9 +35,10 @@ def run_shards(
         workers: Stopped at the end, whatever happens.
         keep: Called in this thread, with results that are then counted as done.
         progress: Is told about each step.
+        interrupted: Asked between two steps: whether to stop (Ctrl-C).
 
     Returns:
-        True if every shard was tried, False if this was interrupted (Ctrl-C); what was
+        True if every shard was tried, False if this was interrupted before; what was
         finished by then is saved either way.
 
     Raises:
@@ -51,7 +57,7 @@ def run_shards(
         unsaved.clear()
 
     try:
-        while waiting or alone or running:
+        while (waiting or alone or running) and not interrupted():
             if not waiting and not running:
                 waiting.append(alone.popleft())
             while waiting and workers.has_room():
@@ -71,10 +77,11 @@ def run_shards(
             save()
             now = [*running, *waiting, *alone, *counted] if counted else []
             tell(sum(map(len, counted)), str(now[0]) if now else "")
-    except KeyboardInterrupt:
-        unsaved += [(shard, result) for shard, result in workers.stop() if not result.died]
+        for shard, result in workers.stop():
+            if not result.cancelled and not result.died:
+                del running[shard]
+                unsaved.append((shard, result))
         save()
-        return False
     finally:
         workers.stop()
-    return True
+    return not (waiting or alone or running)

@@ -11,6 +11,7 @@ import torch
 
 from robustlvq.api import ModelError, RobustLVQError, Target, as_mapping
 from robustlvq.core.loading import OpenedModel
+from robustlvq.errors import LedgerError, OutputError
 from robustlvq.ledger import Ledger
 from robustlvq.run.compute import Job, Load, clean_predictions, compute, loader
 from robustlvq.run.models import choose_device, no_usable_model, open_models
@@ -113,6 +114,8 @@ def _targets(
             predicted = clean_predictions(target, load, samples, highest)
             _compare(name, model, predicted, question, ledger)
             targets[name] = target
+        except (OutputError, LedgerError):  # the ledger's fault, not the model's
+            raise
         except RobustLVQError as error:
             broken[name] = error
     return targets, broken

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from robustlvq.ledger import FailedSamples, Images, Rows, empty_rows
 from robustlvq.run.plan import Shard
 
-__all__ = ["ShardResult", "Stop", "Workers", "failed", "first_line"]
+__all__ = ["ShardResult", "Stop", "Workers", "failed", "first_line", "timeout_message"]
 
 Stop = Callable[[], bool]
 """Asked by a computation, often: whether it is to stop."""
@@ -58,7 +58,18 @@ def failed(shard: Shard, message: str, traceback: str = "") -> ShardResult:
     return ShardResult(failures=(FailedSamples(message, traceback, rows),))
 
 
+def timeout_message(seconds: float) -> str:
+    """What is said of a shard that took too long."""
+    return (
+        f"not finished within {seconds:g} s; give it more time with --attack-timeout, or less "
+        "to do at a time with --batch-size"
+    )
+
+
 def first_line(error: BaseException) -> str:
     """Kind and first line of an error."""
-    first = (str(error).strip().splitlines() or ["no message"])[0]
+    try:
+        first = (str(error).strip().splitlines() or ["no message"])[0]
+    except Exception:  # a foreign one, which cannot even say what it is
+        first = "no message"
     return f"{type(error).__name__}: {first}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from robustlvq.api import Cancelled, Dataset
 from robustlvq.core.paths import expanded, ledger_path
@@ -52,7 +53,6 @@ def run_benchmark(
         RobustLVQError: The dataset, or every model, cannot be used.
         Cancelled: It was stopped (Ctrl-C); what was finished is saved.
     """
-    began = perf_counter()
     question = resolve(config, registry, modules or {}, dataset)
     with Ledger(ledger_of(config), write=True) as ledger:
         run = _answered(question, ledger)
@@ -64,7 +64,6 @@ def run_benchmark(
         from robustlvq.run.session import compute_missing
 
         run, finished = compute_missing(question, ledger, watch)
-        finish_run(ledger, run, "complete" if finished else "stopped", perf_counter() - began)
         record = read_run(ledger, run)
     if not finished:
         raise Cancelled(_how_to_go_on(record, config))
@@ -90,10 +89,19 @@ def _answered(question: Question, ledger: Ledger) -> str | None:
 
 
 def _how_to_go_on(record: RunRecord, config: BenchConfig) -> str:
-    there = sum(int((cell.arrays["clean"] >= 0).sum()) for cell in record.cells.values())
+    there = 0
+    for place, cell in record.cells.items():
+        done = cell.arrays["clean"] >= 0
+        for failure in record.failures:
+            if (failure.model, failure.attack) == place:
+                done &= ~np.isin(record.samples, failure.samples)
+        there += int(done.sum())
     total = len(record.samples) * len(record.cells)
     where = f" --ledger {shlex.quote(config.ledger)}" if config.ledger else ""
+    again = "the same command goes on from there"
+    if config.fresh:
+        again = "without --fresh the same command goes on from there, with it from the beginning"
     return (
-        f"stopped; {there:,} of {total:,} results are saved: the same command goes on from "
-        f"there, robustlvq show {record.id}{where} prints them"
+        f"stopped; {there:,} of {total:,} results are saved: {again}, "
+        f"robustlvq show {record.id}{where} prints them"
     )

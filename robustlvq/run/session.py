@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from robustlvq.api import RobustLVQError
-from robustlvq.ledger import Finished, Ledger, cell_keys, save_run
+from robustlvq.ledger import Finished, Ledger, cell_keys, finish_run, save_run
 from robustlvq.run.engine import run_shards
+from robustlvq.run.interrupt import heeded
 from robustlvq.run.plan import Shard, cut
 from robustlvq.run.question import ModelFacts, Question, missing_samples
 from robustlvq.run.result import ShardResult, Workers
@@ -25,7 +28,7 @@ Origin = Mapping[str, Any]
 def compute_missing(
     question: Question, ledger: Ledger, watch: Watch | None = None
 ) -> tuple[str, bool]:
-    """Compute and save every result that the ledger lacks.
+    """Compute and save every result that the ledger lacks, and how that ended.
 
     Returns:
         The id of the run, and whether it was finished; not if it was stopped (Ctrl-C).
@@ -65,21 +68,29 @@ def answer(
         start: Starts the workers, if there is anything to compute.
         watch: Shows progress.
     """
-    config = question.config
+    began = perf_counter()
     header = question.header(models, unusable)
-    run = save_run(ledger, header, question.samples, question.dataset.y[question.samples])
-    missing = {
-        place: ids.tolist()
-        for place, ids in missing_samples(ledger, header, question).items()
-        if place[0] not in unusable
-    }
-    shards = cut(missing, config.batch_size or batch)
-    wanted = len(missing) * len(question.samples)
-    progress = watch(wanted, wanted - sum(map(len, shards))) if watch else None
-    if not shards:
-        return run, True
-    keep = _Keeper(question, ledger, header, origins)
-    return run, run_shards(shards, start(), keep, progress)
+    labels = question.dataset.y[question.samples]
+    with heeded() as interrupted:
+        run = save_run(ledger, header, question.samples, labels)
+        keep = _Keeper(question, ledger, header, origins)
+        missing = {
+            place: ids.tolist()
+            for place, ids in missing_samples(ledger, header, question).items()
+            if place[0] not in unusable
+        }
+        shards = cut(missing, question.config.batch_size or batch)
+        wanted = len(missing) * len(question.samples)
+        progress = watch(wanted, wanted - sum(map(len, shards))) if watch else None
+        finished = False
+        try:
+            finished = not shards or run_shards(shards, start(), keep, progress, interrupted)
+        except BaseException:
+            with suppress(RobustLVQError):  # the reason for it is what the user must see
+                finish_run(ledger, run, "stopped", perf_counter() - began)
+            raise
+        finish_run(ledger, run, "complete" if finished else "stopped", perf_counter() - began)
+    return run, finished
 
 
 class _Keeper:

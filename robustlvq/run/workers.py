@@ -10,6 +10,7 @@ without harm to the others. Where forking cannot be had, threads give the same r
 from __future__ import annotations
 
 import ctypes
+import mmap
 import multiprocessing
 import os
 import queue
@@ -37,6 +38,8 @@ Work = Callable[[Shard, Stop], ShardResult]
 PROBE_SECONDS = 20.0
 GRACE = 5.0
 """Seconds in which a worker may stop by itself, after a timeout or Ctrl-C, before it is killed."""
+
+PR_SET_PDEATHSIG = 1
 
 _forking = threading.Lock()
 """Held while workers are forked, so that no worker inherits the half-open pipes of another."""
@@ -98,6 +101,7 @@ def _fork_context(device: torch.device) -> Any:
 def _probe() -> None:
     """Compute a gradient; whoever hangs in it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
     point = torch.ones(64, 64, requires_grad=True)
     try:
@@ -123,7 +127,8 @@ class ProcessWorkers:
     def __init__(self, work: Work, count: int, timeout: float, context: Any) -> None:
         self._work, self._count, self._timeout = work, count, timeout
         self._context = context
-        self._flag = context.RawValue(ctypes.c_bool, False)
+        # Not one of multiprocessing's values: they take room on a disk, which may be full.
+        self._stopped = mmap.mmap(-1, 1)
         self._idle: list[_Process] = []
         self._busy: list[_Process] = []
 
@@ -156,7 +161,12 @@ class ProcessWorkers:
             shard = worker.shard
             if shard is None:
                 continue
-            if worker.pipe in ready or worker.process.sentinel in ready:
+            # Its exit code is asked for, since a process that it forked keeps both open.
+            if (
+                worker.pipe in ready
+                or worker.process.sentinel in ready
+                or worker.process.exitcode is not None
+            ):
                 result = self._receive(worker)
             elif time.monotonic() > worker.killed_at:
                 self._end(worker)
@@ -169,7 +179,7 @@ class ProcessWorkers:
 
     def stop(self) -> list[tuple[Shard, ShardResult]]:
         """Stop all workers: kindly, then by force."""
-        self._flag.value = True
+        self._stopped[0] = 1
         finished = []
         try:
             deadline = time.monotonic() + GRACE
@@ -186,7 +196,7 @@ class ProcessWorkers:
             warnings.simplefilter("ignore", DeprecationWarning)
             here, there = self._context.Pipe()
             process = self._context.Process(
-                target=_serve, args=(os.getpid(), self._work, self._flag, there)
+                target=_serve, args=(os.getpid(), self._work, self._stopped, there)
             )
             process.start()
             there.close()
@@ -208,7 +218,7 @@ class ProcessWorkers:
     def _end(self, worker: _Process) -> None:
         worker.pipe.close()
         # A moment, so that the exit code is that of what happened and not of this.
-        worker.process.join(0.2 if worker.shard is not None and not self._flag.value else 0)
+        worker.process.join(0.2 if worker.shard is not None and not self._stopped[0] else 0)
         worker.process.kill()
         worker.process.join()
 
@@ -222,25 +232,26 @@ def _epitaph(code: int) -> str:
     return f"a worker process died of it: it exited with code {code}"
 
 
-def _serve(parent: int, work: Work, flag: Any, pipe: Connection) -> None:
+def _serve(parent: int, work: Work, stopped: mmap.mmap, pipe: Connection) -> None:
     """What a worker process does all its life."""
     # Both reach the whole process group; the parent decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _end_with(parent)
     try:
         while True:
-            pipe.send(work(pipe.recv(), lambda: bool(flag.value)))
+            pipe.send(work(pipe.recv(), lambda: bool(stopped[0])))
     except (EOFError, OSError):  # the parent has closed the pipe
         os._exit(0)
 
 
 def _end_with(parent: int) -> None:
-    """End this worker when its parent is gone, however it went."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    """End this process when its parent is gone, however it went."""
+    # By the kernel: a thread that looks for it gets no turn while an attack holds Python's lock.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 class ThreadWorkers:

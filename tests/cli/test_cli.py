@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from robustlvq.cli import app
 from robustlvq.core.weights import Weights, save_weights
 
 
@@ -384,3 +386,17 @@ def test_empty_options(robustlvq, points):
     code, _, err = robustlvq(*bench, "-m", "half=")
     assert code == 2
     assert "name a weight file after the '='" in errors(err)[0]
+
+
+def test_sigterm_is_ctrl_c_for_as_long_as_a_command_runs(monkeypatch):
+    def command():
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 7
+
+    monkeypatch.setattr(app, "run", command)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 7
+    assert signal.getsignal(signal.SIGTERM) is before

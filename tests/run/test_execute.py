@@ -396,6 +396,26 @@ def interrupted(plugin):
 MAIN = os.getpid()
 
 
+def test_a_run_that_ends_by_an_error_is_not_running(registry, points):
+    config = BenchConfig(("half",), ("step-l2", "noise"), str(points), 4, batch_size=4, workers=1)
+
+    def tell(samples, what):
+        if samples:
+            raise OSError("nobody reads what is told")
+
+    with pytest.raises(OSError, match="nobody reads"):
+        run_benchmark(config, registry, watch=lambda total, done: tell)
+    record = open_result("latest", registry).record
+    assert record.status == "stopped"
+    assert (record.cells["half", "step-l2"].arrays["clean"] >= 0).all()
+
+
+def test_stopped_while_everything_is_computed_anew(interrupted, points):
+    message = "without --fresh the same command goes on from there, with it from the beginning"
+    with pytest.raises(Cancelled, match=message):
+        bench("half", "interrupt", points, "all", registry=interrupted, workers=1, fresh=True)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stopped_run_keeps_what_was_finished(interrupted, points, workers):
     with pytest.raises(Cancelled, match=r"stopped; 12 of 24 results .* robustlvq show 2") as caught:

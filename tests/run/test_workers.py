@@ -146,6 +146,98 @@ def test_a_probe_that_hangs_is_killed_and_threads_do_the_work():
     assert not _alive(int(done.stdout))
 
 
+def test_a_worker_killed_while_it_sends_is_noticed_and_its_shard_computed_again():
+    done = python(
+        "def work(shard, stop):\n"
+        "    return ShardResult(device='x' * 50_000_000)\n"
+        "workers, shard = local_workers(work, 1, cpu), Shard('m', 'a', (0,))\n"
+        "workers.submit(shard)\n"
+        "(worker,) = workers._busy\n"
+        # Nobody reads, so it is in the middle of it.
+        "while not worker.pipe.poll(9): pass\n"
+        "time.sleep(0.2)\n"
+        "os.kill(worker.process.pid, 9)\n"
+        "((same, result),) = workers.wait(9)\n"
+        "assert same == shard and 'killed' in result.died, result.died\n"
+        "workers.submit(shard)\n"
+        "found = []\n"
+        "while not found: found = workers.wait(9)\n"
+        "assert len(found[0][1].device) == 50_000_000\n"
+        "assert workers.stop() == []"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_killed_while_it_has_nothing_to_do_is_replaced():
+    done = python(
+        "workers = local_workers(lambda shard, stop: ShardResult(device='done'), 1, cpu)\n"
+        "for n in range(5):\n"
+        "    for worker in workers._idle:\n"
+        "        os.kill(worker.process.pid, 9)\n"
+        # It may be dead by then, or die with the shard in its pipe.
+        "        if n % 2: worker.process.join()\n"
+        "    workers.submit(Shard('m', 'a', (n,)))\n"
+        "    found = []\n"
+        "    while not found: found = workers.wait(9)\n"
+        "    assert found[0][1].device == 'done' or 'killed' in found[0][1].died, found\n"
+        "    if n % 2: assert not found[0][1].died\n"
+        "assert workers.stop() == []"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_that_dies_and_leaves_a_child_behind_is_noticed():
+    done = python(
+        "def work(shard, stop):\n"
+        "    if os.fork(): os._exit(3)\n"
+        "    os.close(1); os.close(2); time.sleep(12); os._exit(0)\n"
+        "workers, found = local_workers(work, 1, cpu), []\n"
+        "workers.submit(Shard('m', 'a', (0,)))\n"
+        "start = time.monotonic()\n"
+        "while not found: found = workers.wait(0.5)\n"
+        "assert 'exited with code 3' in found[0][1].died, found\n"
+        "assert time.monotonic() < start + 8\n"
+        "workers.stop()",
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_workers_need_no_room_on_a_disk():
+    done = python(
+        "import tempfile\n"
+        "def full(*a, **o): raise OSError(28, 'No space left on device')\n"
+        "tempfile.mkstemp = tempfile.mkdtemp = full\n"
+        "assert os.getpid() not in {pid for pid, _ in pids()}"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_whatever_an_attack_raises_is_its_own_failure(threads):
+    done = python(
+        "from robustlvq.errors import AttackError\n"
+        "class Mute(Exception):\n"
+        "    def __str__(self): raise ValueError('mute')\n"
+        "errors = [Mute(), KeyboardInterrupt(), SystemExit(0), GeneratorExit(), AttackError(''),\n"
+        "    Cancelled('no'), MemoryError()]\n"
+        "class Raises:\n"
+        "    def __init__(self, error): self.error = error\n"
+        "    def search(self, oracle): raise self.error\n"
+        "from robustlvq.run import workers\n"
+        f"if {threads}: workers._fork_context = lambda device: None\n"
+        "for error in errors:\n"
+        "    def broken(config): raise error\n"
+        "    for attack in (broken, lambda config: Raises(error)):\n"
+        "        r = bench('half', 'own', data, 'all', registry=registry(attack), workers=2)\n"
+        "        (failure,) = r.failures\n"
+        "        assert len(failure.samples) == 8 and failure.message, failure\n"
+        "        assert 'worker' not in failure.message, failure\n"
+        "        assert r.record.status == 'complete'"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_worker_outlives_an_interrupted_run(how, home):
     code = (
