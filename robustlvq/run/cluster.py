@@ -30,6 +30,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
+from robustlvq.core.identity import qualified_name
 from robustlvq.errors import RobustLVQError, UsageError
 
 __all__ = ["ClusterWorkers", "TaskFailure"]
@@ -133,7 +134,8 @@ class ClusterWorkers:
 
     Args:
         address: Of the scheduler, for instance ``tcp://host:8786``.
-        function: Importable on the workers; called with a task, its shared data by digest, and
+        function: Importable on the workers, or its name, ``"package.module:function"``;
+            called with a task, its shared data by digest, and
             a function that says whether to stop, which is cheap enough to be asked before every
             query. Returns bytes by name. Whatever it raises becomes a :class:`TaskFailure`.
         resources: What a task needs of its worker, for instance ``{"GPU": 1}``.
@@ -152,7 +154,7 @@ class ClusterWorkers:
     def __init__(
         self,
         address: str,
-        function: TaskFunction,
+        function: TaskFunction | str,
         *,
         resources: Mapping[str, float] | None = None,
         timeout: float | None = None,
@@ -163,7 +165,7 @@ class ClusterWorkers:
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self.address = address
-        self._function = f"{function.__module__}:{function.__qualname__}"
+        self._function = qualified_name(function)
         self._resources = dict(resources or {})
         self._timeout = timeout
         self._connect_seconds = connect_seconds

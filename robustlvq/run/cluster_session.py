@@ -32,6 +32,9 @@ BATCH = 25
 PACKAGES = ("robustlvq", "distributed", "torch", "numpy", "foolbox")
 """What all workers must have the same version of: results depend on it."""
 
+GRACE = 5.0
+"""Seconds in which a task may stop by itself after its timeout, before its worker is restarted."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -86,17 +89,15 @@ class ClusterShards:
     """
 
     def __init__(self, question: Question, models: Mapping[str, ModelFacts]) -> None:
-        from robustlvq.run import remote
-
         config = question.config
         self._question, self._models = question, models
         self._timeout = config.attack_timeout
         self._weights: dict[str, dict[str, bytes]] = {}
         self._workers = ClusterWorkers(
             str(config.scheduler),
-            remote.compute_task,
+            "robustlvq.run.remote:compute_task",
             resources={"GPU": 1} if config.device.startswith("cuda") else None,
-            timeout=self._timeout + remote.GRACE if self._timeout else None,
+            timeout=self._timeout + GRACE if self._timeout else None,
             packages=PACKAGES,
             tell=_log.warning,
         ).__enter__()

@@ -25,10 +25,7 @@ from robustlvq.run.numerics import reproducible_torch
 from robustlvq.run.plan import AttackPlan, Shard
 from robustlvq.run.result import ShardResult, failed, first_line
 
-__all__ = ["GRACE", "compute_task"]
-
-GRACE = 5.0
-"""Seconds in which a task may stop by itself after its timeout, before its worker is restarted."""
+__all__ = ["compute_task"]
 
 HELD = 8
 """Models that a worker keeps."""

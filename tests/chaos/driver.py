@@ -91,7 +91,7 @@ def prepare(plan: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (plan["file_size"], hard))
     if plan.get("at") == "import":
         strike(plan)
-    from robustlvq.ledger import ledger
+    from robustlvq.ledger import connection, ledger
     from robustlvq.run import engine, local_session, session, workers
 
     workers.GRACE = plan.get("grace", 0.4)
@@ -109,13 +109,15 @@ def prepare(plan: dict[str, Any]) -> None:
     if plan.get("at") in phases:
         arm(*phases[plan["at"]], plan)
     if "pages" in plan:
+        # Small pages, so that even a small run needs more of them than an empty ledger has.
+        connection.SETTINGS = ("PRAGMA page_size = 512", *connection.SETTINGS[1:])
         connect = ledger.connect
 
         def small(*arguments: Any, **options: Any) -> Any:
-            connection = connect(*arguments, **options)
-            (pages,) = connection.execute("PRAGMA page_count").fetchone()
-            connection.execute(f"PRAGMA max_page_count = {pages + plan['pages']}")
-            return connection
+            opened = connect(*arguments, **options)
+            (pages,) = opened.execute("PRAGMA page_count").fetchone()
+            opened.execute(f"PRAGMA max_page_count = {pages + plan['pages']}")
+            return opened
 
         ledger.connect = small
     if "full" in plan:
