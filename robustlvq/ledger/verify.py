@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from robustlvq.core.types import Norm
-from robustlvq.errors import RobustLVQError
+from robustlvq.errors import LedgerError, RobustLVQError
 from robustlvq.ledger.connection import translated
 from robustlvq.ledger.ledger import CellKey, Ledger
 from robustlvq.ledger.rows import PREDICTION, ROW, Rows, digest, unpack, unpack_images
@@ -37,7 +37,11 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.table}{'' if self.row is None else f' {self.row}'}: {self.message}"
+        # An error keeps its message one printable line; what is stored here can be anything.
+        line = LedgerError(
+            f"{self.table}{'' if self.row is None else f' {self.row}'}: {self.message}"
+        )
+        return str(line)
 
     @property
     def is_repairable(self) -> bool:

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -225,7 +226,10 @@ class _Watch:
                 self.seen.append(f"{event} {path!r}")
 
     def _is_inside(self, path: str | bytes | os.PathLike[Any]) -> bool:
-        return os.path.abspath(os.fsdecode(path)).startswith(str(self.folder))
+        text = os.fsdecode(path)
+        if text.startswith("file://"):  # how SQLite takes a path with options
+            text = unquote(urlsplit(text).path)
+        return os.path.abspath(text).startswith(str(self.folder))
 
 
 WATCH = _Watch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fuzz.harness import Target
-from tests.fuzz.targets import configs, idx, npz, values, weights
+from tests.fuzz.targets import configs, idx, ledgers, npz, values, weights
 
 __all__ = ["TARGETS"]
 
@@ -13,6 +13,7 @@ TARGETS: tuple[Target, ...] = (
     idx.PLAIN,
     idx.GZIPPED,
     weights.TARGET,
+    ledgers.TARGET,
     values.CONFIGS,
     values.COMMAND_LINE,
 )
