@@ -48,9 +48,9 @@ def read_header(path: Path) -> WeightsHeader:
         WeightsError: It is missing, not a safetensors file, damaged, has more than 8 GiB, or has
             no header of ours.
     """
-    if not path.is_file():
-        raise WeightsError(f"there are no weights at {path}")
     try:
+        if not path.is_file():
+            raise WeightsError(f"there are no weights at {path}")
         size = path.stat().st_size
         if size > LARGEST:
             raise WeightsError(

@@ -46,11 +46,15 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
         LedgerError: It is damaged, something else, or of a newer version.
         OutputError: It cannot be opened or written to.
     """
-    if path.is_dir():
+    try:
+        there, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:  # a name that is too long, say
+        raise OutputError(f"cannot open {path}: {error.strerror or error}") from error
+    if is_folder:
         raise OutputError(f"{path} is a folder; give the file of a ledger, for instance results.db")
     if write:
         make_dir(path.parent)
-    elif not path.is_file():
+    elif not there:
         raise DataError(f"there is no ledger at {path}; make a run: robustlvq bench -m glvq -a fgm")
     _check_size(path)
     # Others may write to a file that this user can only read; a folder that nobody can write

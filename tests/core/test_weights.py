@@ -159,7 +159,7 @@ def test_what_a_module_refuses_names_the_file(tmp_path):
 def test_files_of_others_are_not_read_to_the_end(tmp_path, monkeypatch):
     path = tmp_path / "w.safetensors"
     save_weights(path, weights())
-    monkeypatch.setattr("robustlvq.core.weights.LARGEST", 100)
+    monkeypatch.setattr("robustlvq.core.weights_header.LARGEST", 100)
     with pytest.raises(WeightsError, match="more than the 100 bytes that are read"):
         read_weights(path)
 

@@ -92,11 +92,11 @@ class Workers:
         self.running.append(shard)
 
     def wait(self, seconds):
-        return [(self.running.pop(0), ShardResult(device="done"))]
+        return [(self.running.pop(0), ShardResult(origin={"is": "done"}))]
 
     def stop(self):
         stopped = [
-            (shard, ShardResult(device="late", cancelled=shard not in self.late))
+            (shard, ShardResult(origin={"is": "late"}, cancelled=shard not in self.late))
             for shard in self.running
         ]
         self.running = []

@@ -149,7 +149,7 @@ def test_a_probe_that_hangs_is_killed_and_threads_do_the_work():
 def test_a_worker_killed_while_it_sends_is_noticed_and_its_shard_computed_again():
     done = python(
         "def work(shard, stop):\n"
-        "    return ShardResult(device='x' * 50_000_000)\n"
+        "    return ShardResult(origin={'x': 'x' * 50_000_000})\n"
         "workers, shard = local_workers(work, 1, cpu), Shard('m', 'a', (0,))\n"
         "workers.submit(shard)\n"
         "(worker,) = workers._busy\n"
@@ -162,7 +162,7 @@ def test_a_worker_killed_while_it_sends_is_noticed_and_its_shard_computed_again(
         "workers.submit(shard)\n"
         "found = []\n"
         "while not found: found = workers.wait(9)\n"
-        "assert len(found[0][1].device) == 50_000_000\n"
+        "assert len(found[0][1].origin['x']) == 50_000_000\n"
         "assert workers.stop() == []"
     )
     assert done.returncode == 0, done.stderr
@@ -170,7 +170,7 @@ def test_a_worker_killed_while_it_sends_is_noticed_and_its_shard_computed_again(
 
 def test_a_worker_killed_while_it_has_nothing_to_do_is_replaced():
     done = python(
-        "workers = local_workers(lambda shard, stop: ShardResult(device='done'), 1, cpu)\n"
+        "workers = local_workers(lambda shard, stop: ShardResult(origin={'is': 'done'}), 1, cpu)\n"
         "for n in range(5):\n"
         "    for worker in workers._idle:\n"
         "        os.kill(worker.process.pid, 9)\n"
@@ -179,7 +179,7 @@ def test_a_worker_killed_while_it_has_nothing_to_do_is_replaced():
         "    workers.submit(Shard('m', 'a', (n,)))\n"
         "    found = []\n"
         "    while not found: found = workers.wait(9)\n"
-        "    assert found[0][1].device == 'done' or 'killed' in found[0][1].died, found\n"
+        "    assert found[0][1].origin == {'is': 'done'} or 'killed' in found[0][1].died, found\n"
         "    if n % 2: assert not found[0][1].died\n"
         "assert workers.stop() == []"
     )
