@@ -315,10 +315,9 @@ def read_run(ledger: Ledger, run: str) -> RunRecord:
     clean = {}
     for model in header["models"]:
         known = ledger.predictions(model["fingerprint"], header["dataset"]["fingerprint"])
-        if np.isin(samples, known["sample"]).all():
-            clean[model["name"]] = known["predicted"][
-                np.searchsorted(known["sample"], samples)
-            ].astype(np.int64)
+        predicted = _clean(model["name"], known, samples, cells)
+        if (predicted >= 0).all():
+            clean[model["name"]] = predicted
     origins = {
         place: ledger.provenance(number) for place, number in numbers.items() if number is not None
     }
@@ -390,6 +389,17 @@ def _cell(rows: Rows) -> Cell:
     for name in ("clean", "predicted", "forward", "backward", "zero_gradients"):
         arrays[name] = rows[name].astype(np.int64)
     return Cell(arrays, float(rows["seconds"].sum()))
+
+
+def _clean(model: str, known: Rows, samples: Ids, cells: Mapping[tuple[str, str], Cell]) -> Ids:
+    """The clean predictions of a model (N,), also those that only results tell; -1 if none does."""
+    predicted = np.full(len(samples), -1, dtype=np.int64)
+    for (name, _), cell in cells.items():
+        if name == model:
+            predicted = np.where(predicted < 0, cell.arrays["clean"], predicted)
+    own = np.isin(known["sample"], samples)
+    predicted[np.searchsorted(samples, known["sample"][own])] = known["predicted"][own]
+    return predicted
 
 
 def _verified(

@@ -8,8 +8,10 @@ from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from robustlvq.api import RobustLVQError
-from robustlvq.ledger import Finished, Ledger, cell_keys, finish_run, save_run
+from robustlvq.ledger import Finished, Ledger, Rows, cell_keys, finish_run, save_run
 from robustlvq.run.engine import run_shards
 from robustlvq.run.interrupt import heeded
 from robustlvq.run.plan import Shard, cut
@@ -108,6 +110,7 @@ class _Keeper:
         self._cells = {place: ledger.cell(key) for place, key in keys.items()}
         self._models = {place: key.model for place, key in keys.items()}
         self._dataset = question.dataset.fingerprint
+        self._clean: dict[str, set[int]] = {}
         # Images are asked for anew of samples that may have a result without one.
         self._replace = question.config.fresh or question.config.keep_adversarials
 
@@ -127,8 +130,15 @@ class _Keeper:
         self._ledger.commit(finished, replace=self._replace)
         for shard, result in results:
             # Where clean predictions were not made here, they come with the results.
-            if result.origin is not None and len(result.rows):
-                model = self._models[shard.model, shard.attack]
-                samples = result.rows["sample"].astype("int64")
-                clean = result.rows["clean"].astype("int64")
-                self._ledger.save_predictions(model, self._dataset, samples, clean)
+            if result.origin is not None:
+                self._save_clean(self._models[shard.model, shard.attack], result.rows)
+
+    def _save_clean(self, model: str, rows: Rows) -> None:
+        if model not in self._clean:
+            known = self._ledger.predictions(model, self._dataset)
+            self._clean[model] = set(known["sample"].tolist())
+        new = rows[[sample not in self._clean[model] for sample in rows["sample"].tolist()]]
+        if len(new):
+            samples, clean = (new[name].astype(np.int64) for name in ("sample", "clean"))
+            self._ledger.save_predictions(model, self._dataset, samples, clean)
+            self._clean[model].update(samples.tolist())

@@ -304,3 +304,14 @@ def test_missing_shards_are_missing_samples(run):
     missing = np.isnan(cell.distance(Norm.L2))
     assert missing.tolist() == [True] * 4 + [False] * 8
     assert (cell.arrays["forward"][:4] == -1).all()
+
+
+def test_clean_predictions_are_also_those_that_results_tell(run):
+    result = run()
+    with Ledger(result.path, write=True) as ledger, ledger.transaction() as connection:
+        connection.execute("DELETE FROM predictions")
+    again = open_run(result.id)
+    np.testing.assert_array_equal(again.clean["half"], result.record.clean["half"])
+    with Ledger(result.path, write=True) as ledger, ledger.transaction() as connection:
+        connection.execute("DELETE FROM shards WHERE id = 1")
+    assert open_run(result.id).clean == {}
