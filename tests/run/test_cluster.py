@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from robustlvq.errors import UsageError
-from robustlvq.run import cluster as module
-from robustlvq.run.cluster import ClusterWorkers, TaskFailure
+from robustlvq.run.cluster import ClusterWorkers, TaskFailure, pool, versions
 from tests.run import cluster_tasks
 
 pytest.importorskip("distributed", reason="distributed is an extra")
@@ -104,7 +103,7 @@ def failures(done):
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch):
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(pool, "LOOK_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -129,8 +128,8 @@ def running():
 def _look(workers):
     workers.submit("look", b"", {})
     drain(workers)
-    workers._next_look = 0.0
-    return len(workers._workers.slots)
+    workers._pool._next_look = 0.0
+    return len(workers._pool.slots)
 
 
 def test_bytes_go_out_and_come_back_and_nothing_is_unpickled(running, monkeypatch):
@@ -157,10 +156,9 @@ def test_bytes_go_out_and_come_back_and_nothing_is_unpickled(running, monkeypatc
 
 def test_shared_data_leaves_this_process_once(running, monkeypatch):
     with ClusterWorkers(running.address, cluster_tasks.echo) as workers:
-        sent, scatter = [], workers._client.scatter
-        monkeypatch.setattr(
-            workers._client, "scatter", lambda d, **o: sent.append(d) or scatter(d, **o)
-        )
+        client, sent = workers._connection.client, []
+        scatter = client.scatter
+        monkeypatch.setattr(client, "scatter", lambda d, **o: sent.append(d) or scatter(d, **o))
         for key in range(20):
             workers.submit(key, b"", {"aa": b"x" * 1000, "bb": b"y"})
         drain(workers)
@@ -184,7 +182,7 @@ def test_tasks_with_resources_go_where_these_are(running):
         for key in range(10):
             workers.submit(key, b"", {"aa": b"x"})
         done = drain(workers)
-        assert sum(workers._workers.slots.values()) == 1
+        assert sum(workers._pool.slots.values()) == 1
     assert len({found["pid"] for found in done.values()}) == 1
 
 
@@ -205,10 +203,10 @@ def test_no_worker_with_the_resources_is_an_error(running):
 
 
 def test_another_version_on_the_cluster_is_an_error(running, monkeypatch):
-    own = module._versions(module.PACKAGES)
+    own = versions.own_versions(versions.PACKAGES)
     other = {**own, "robustlvq": "9.9"}
     with ClusterWorkers(running.address, cluster_tasks.echo) as workers:
-        monkeypatch.setattr(module, "_versions", lambda packages: other)
+        monkeypatch.setattr(versions, "own_versions", lambda packages: other)
         # A worker that joined since the last look.
         workers.submit(0, b"", {})
         match = rf"a worker .* robustlvq {own['robustlvq']}, this process has 9.9"
@@ -225,9 +223,9 @@ def test_another_version_on_the_cluster_is_an_error(running, monkeypatch):
 def test_what_was_finished_before_an_error_is_not_lost(running, monkeypatch):
     with ClusterWorkers(running.address, cluster_tasks.echo) as workers:
         workers.submit(0, b"", {})
-        wait_until(lambda: workers._try(workers._step) or workers._done)
+        wait_until(lambda: workers._connection.attempt(workers._step) or workers._done)
         workers.submit(1, b"", {})
-        monkeypatch.setattr(module, "_versions", lambda packages: {"python": "4.0"})
+        monkeypatch.setattr(versions, "own_versions", lambda packages: {"python": "4.0"})
         wait_until(lambda: all(task.future.done() for task in _flying(workers)))
         assert [key for key, _ in workers.wait(5)] == [0]
         with pytest.raises(UsageError, match=r"this process has 4\.0"):
