@@ -79,7 +79,7 @@ def listens(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def drain(workers, seconds=60.0):
+def drain(workers, seconds=180.0):
     done = {}
     deadline = time.monotonic() + seconds
     while len(workers) and time.monotonic() < deadline:
