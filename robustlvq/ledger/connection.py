@@ -60,8 +60,10 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     # Others may write to a file that this user can only read; a folder that nobody can write
     # to has no room for SQLite's shared memory, and nobody else in it either.
     closed = not os.access(path.parent, os.W_OK)
-    mode = "rwc" if write else "ro&immutable=1" if closed else "rw"
-    if not write and not closed and not os.access(path, os.W_OK):
+    logged = Path(f"{path}-wal")
+    alone = closed and not (logged.is_file() and logged.stat().st_size)
+    mode = "rwc" if write else "ro&immutable=1" if alone else "rw"
+    if not write and not alone and (closed or not os.access(path, os.W_OK)):
         mode = "ro"
     with translated(path):
         connection = sqlite3.connect(
@@ -146,6 +148,11 @@ def _meaning(path: Path, error: sqlite3.Error) -> RobustLVQError:
         )
     if "readonly" in text or "read-only" in text or "unable to open" in text:
         return OutputError(f"cannot write to {path}: {text}; choose another file with --ledger")
+    if "FOREIGN KEY" in text:
+        return LedgerError(
+            f"{path}: another program removed what this one writes to (FOREIGN KEY); run the same "
+            "command again"
+        )
     if "not a database" in text:
         return LedgerError(f"{path} is not a ledger: it is no SQLite database")
     return LedgerError(

@@ -284,6 +284,8 @@ class Ledger:
                         for one in failures
                         if len(left := self._missing(shard.cell, one.rows))
                     )
+                if replace:
+                    self._supersede(shard.cell, rows["sample"])
                 if len(rows):
                     insert_shard(connection, shard.cell, rows, shard.images, shard.provenance, now)
                 failed = [failure.rows["sample"] for failure in failures]
@@ -295,6 +297,21 @@ class Ledger:
     def _missing(self, cell: int, rows: Rows) -> Rows:
         """Those of some rows whose sample has no result in a cell."""
         return rows[~self.done(cell, rows["sample"].astype(np.int64))]
+
+    def _supersede(self, cell: int, samples: Ids) -> None:
+        """Remove earlier results of samples, and the images beside them."""
+        found = self.connection.execute("SELECT id, rows FROM shards WHERE cell = ?", (cell,))
+        for number, blob in found.fetchall():
+            rows = unpack(blob, ROW)
+            left = rows[~np.isin(rows["sample"], samples)]
+            if len(left) == len(rows):
+                continue
+            self.connection.execute("DELETE FROM images WHERE shard = ?", (number,))
+            kept = left.tobytes()
+            self.connection.execute(
+                "UPDATE shards SET rows = ?, digest = ? WHERE id = ?", (kept, digest(kept), number)
+            )
+        self.connection.execute("DELETE FROM shards WHERE cell = ? AND rows = x''", (cell,))
 
     def settle(self, cell: int, samples: Ids) -> None:
         """Take samples, which have their result now, out of earlier failures.

@@ -56,7 +56,7 @@ class Difference:
     @property
     def is_empty(self) -> bool:
         """Whether both show the same results."""
-        same = all(not cell.differing for cell in self.cells)
+        same = all(cell.common and not cell.differing for cell in self.cells)
         return same and not self.only_first and not self.only_second
 
     def to_json(self) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def compute(shard: Shard, target: Target, job: Job, stop: Stop) -> ShardResult:
 
     try:
         if stopped():
-            return ShardResult(cancelled=True)
+            return timed_out(shard, job.attack_timeout) if late else ShardResult(cancelled=True)
         spec = job.registry.attacks[shard.attack]
         # A fresh attack for each shard: a search may keep state.
         attack = spec.build(job.profile, job.attacks[shard.attack].config)
