@@ -192,7 +192,7 @@ def export(
 
     with _open(ledger) as opened:
         record = read_run(opened, find_run(opened, run))
-        wanted = (kind or Path(file).suffix) in ("npz", ".npz")
+        wanted = (kind or Path(file).suffix).lower() in ("npz", ".npz")
         images = read_images(opened, record) if wanted else {}
     write(record, file, kind, images=images, force=force)
     if file != "-":

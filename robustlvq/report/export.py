@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -148,9 +149,12 @@ def export(
         FORMATS[kind](record, images or {}, sys.stdout.buffer)
         return
     path = expanded(target)
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} is not a file; give the name of one, or '-' for the terminal")
     if path.exists() and not force:
         raise OutputError(f"{path} is there already; give another name, or --force to replace it")
-    partial = path.with_name(path.name + ".partial")
+    path = path.resolve()
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
             FORMATS[kind](record, images or {}, file)
@@ -158,7 +162,8 @@ def export(
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> Any:

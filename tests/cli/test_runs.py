@@ -217,3 +217,17 @@ def test_a_failure_says_how_to_try_again(robustlvq, bench):
     code, _, err = bench(attacks="returns-nan")
     assert code == 1
     assert "run the same command again to try what failed once more" in err
+
+
+def test_what_is_no_file_is_not_replaced(robustlvq, bench, tmp_path):
+    bench()
+    code, _, err = robustlvq("runs", "export", "latest", tmp_path, "--format", "csv", "--force")
+    assert (code, tmp_path.is_dir()) == (2, True)
+    assert "is not a file" in err
+
+
+def test_runs_without_a_common_sample_are_not_the_same(robustlvq, bench):
+    bench("--attack-timeout", "0.000001", attacks="step-l2")
+    assert "not finished within" in robustlvq("runs", "show")[1]
+    code, out, _ = robustlvq("runs", "diff", "latest", "latest")
+    assert (code, out.splitlines()[-1]) == (1, "the results differ")

@@ -315,3 +315,22 @@ def test_clean_predictions_are_also_those_that_results_tell(run):
     with Ledger(result.path, write=True) as ledger, ledger.transaction() as connection:
         connection.execute("DELETE FROM shards WHERE id = 1")
     assert open_run(result.id).clean == {}
+
+
+def test_a_replaced_result_takes_its_image_with_it(ledger):
+    cell = ledger.cell(KEY)
+    images = Images(np.array([1, 2]), np.zeros((2, 1), np.float32))
+    ledger.commit([Finished(cell, rows(1, 2), images=images)])
+    ledger.commit([Finished(cell, rows(2, distance=0.5))], replace=True)
+    assert ledger.images(cell) is None
+    assert ledger.select("SELECT count(*) FROM shards") == [(2,)]
+    assert not ledger.done(cell, np.array([2]), with_images=True).any()
+
+
+def test_a_removed_cell_is_never_another_one(ledger):
+    cell = ledger.cell(KEY)
+    with ledger.transaction() as connection:
+        connection.execute("DELETE FROM cells")
+    assert ledger.cell(CellKey("other", "attack", "p:f", 1, {}, Norm.L2, "data", 0)) != cell
+    with pytest.raises(LedgerError, match="another program removed"):
+        ledger.commit([Finished(cell, rows(1))])
