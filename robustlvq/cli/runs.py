@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robustlvq.cli.output import count, print_json, print_result, print_rows
-from robustlvq.errors import UsageError
+from robustlvq.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from robustlvq.ledger import Ledger
@@ -207,8 +207,9 @@ def merge(
     """Take over the runs and results of another ledger; what is here stays as it is."""
     from robustlvq.ledger import merge as take_over
 
+    source = _path_of_existing(str(other))
     with _open(ledger, write=True) as opened:
-        merged = take_over(_path(str(other)), opened)
+        merged = take_over(source, opened)
     for line in merged.skipped:
         print(f"damaged, left out: {line}", file=sys.stderr)
     parts = [(merged.runs, "run"), (merged.cells, "cell"), (merged.results, "result")]
@@ -261,7 +262,7 @@ def _path_of_existing(ledger: str | None) -> Path:
     """The file of a ledger that is there: only bench and merge make one."""
     path = _path(ledger)
     if not path.is_file():
-        raise UsageError(f"there is no ledger at {path}")
+        raise DataError(f"there is no ledger at {path}")
     return path
 
 

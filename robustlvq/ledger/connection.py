@@ -72,6 +72,8 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
             timeout=PATIENCE,
             isolation_level=None,
         )
+        # Damaged text becomes text that is not what was written, which is noticed row by row.
+        connection.text_factory = lambda data: data.decode("utf-8", "replace")
         try:
             for setting in SETTINGS:
                 connection.execute(setting)

@@ -257,7 +257,9 @@ class Ledger:
 
     # --- commits -------------------------------------------------------------------------
 
-    def commit(self, finished: Sequence[Finished], *, replace: bool = False) -> None:
+    def commit(
+        self, finished: Sequence[Finished], *, replace: bool = False, with_images: bool = False
+    ) -> None:
         """Save shards, all or none; once this returns they are safe.
 
         Args:
@@ -265,6 +267,8 @@ class Ledger:
             replace: Whether they take the place of results that are there already; else the
                 first result of a sample stays, should another program have been faster, and
                 is not called a failure.
+            with_images: Whether they take the place of results without an image; a failure does
+                not make a result that is there a bad one.
 
         Raises:
             OutputError: It cannot be written to: the disk is full, or the file is read-only.
@@ -277,14 +281,15 @@ class Ledger:
             crowded = crowded or self._foreign_changes() != self._version
             for shard in finished:
                 rows, failures = shard.rows, shard.failures
-                if crowded and not replace:
+                if crowded and not replace and not with_images:
                     rows = self._missing(shard.cell, rows)
+                if (crowded or with_images) and not replace:
                     failures = tuple(
                         FailedSamples(one.message, one.traceback, left)
                         for one in failures
                         if len(left := self._missing(shard.cell, one.rows))
                     )
-                if replace:
+                if replace or with_images:
                     self._supersede(shard.cell, rows["sample"])
                 if len(rows):
                     insert_shard(connection, shard.cell, rows, shard.images, shard.provenance, now)

@@ -14,7 +14,7 @@ from robustlvq.errors import LedgerError, RobustLVQError
 from robustlvq.ledger.connection import translated
 from robustlvq.ledger.ledger import CellKey, Ledger
 from robustlvq.ledger.rows import PREDICTION, ROW, Rows, digest, unpack, unpack_images
-from robustlvq.ledger.views import list_runs
+from robustlvq.ledger.views import read_run
 
 __all__ = ["Problem", "check_rows", "key_of", "repair", "verify"]
 
@@ -46,7 +46,8 @@ class Problem:
     @property
     def is_repairable(self) -> bool:
         """Whether the row can be removed, to be computed again by the next run."""
-        return self.table in ("shards", "images", "failures", "predictions") and bool(self.row)
+        mendable = ("shards", "images", "failures", "predictions", "runs")
+        return self.table in mendable and bool(self.row)
 
 
 def verify(ledger: Ledger) -> list[Problem]:
@@ -62,11 +63,7 @@ def verify(ledger: Ledger) -> list[Problem]:
             return [Problem("database", None, line) for line in broken[:20]]
     problems = [*_cells(ledger), *_shards(ledger), *_images(ledger), *_failures(ledger)]
     problems += _predictions(ledger)
-    try:
-        list_runs(ledger)
-    except RobustLVQError as error:
-        problems.append(Problem("runs", None, str(error)))
-    return problems
+    return [*problems, *_runs(ledger)]
 
 
 def repair(ledger: Ledger, problems: list[Problem]) -> int:
@@ -101,7 +98,8 @@ def key_of(key: str, spec: str) -> CellKey:
     for name in ("model", "attack", "implementation", "dataset"):
         if not isinstance(getattr(made, name), str):
             raise ValueError(f"{name} of a cell is not text")
-    if not isinstance(made.seed, int) or not isinstance(made.config, dict):
+    fits = isinstance(made.seed, int) and 0 <= made.seed < 2**63
+    if not fits or not isinstance(made.config, dict):
         raise ValueError("seed or config of a cell is of the wrong kind")
     if made.hash != key:
         raise ValueError("the key of a cell is not the hash of what it is of")
@@ -179,6 +177,14 @@ def _predictions(ledger: Ledger) -> Iterator[Problem]:
                 raise ValueError("its samples are not ascending")
         except (ValueError, TypeError) as error:
             yield Problem("predictions", number, str(error))
+
+
+def _runs(ledger: Ledger) -> Iterator[Problem]:
+    for number, run in ledger.select("SELECT rowid, id FROM runs"):
+        try:
+            read_run(ledger, str(run))
+        except RobustLVQError as error:
+            yield Problem("runs", number, str(error))
 
 
 def _each(ledger: Ledger, query: str) -> Iterator[tuple[Any, ...]]:

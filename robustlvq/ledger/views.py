@@ -44,7 +44,7 @@ class RunInfo:
     Attributes:
         id: Its name.
         created: When it was first asked for, ISO 8601.
-        status: "running" (or killed), "stopped" or "complete".
+        status: "running" (or killed), "stopped", "complete", or "damaged".
         models, attacks: Names.
         dataset: Name.
         samples: How many.
@@ -218,7 +218,13 @@ def list_runs(ledger: Ledger) -> list[RunInfo]:
     """All runs, the one used last at the end."""
     names = ledger.select("SELECT id FROM runs ORDER BY used, id")
     known: dict[str, Ids] = {}  # runs share cells
-    return [_info(ledger, str(name), known) for (name,) in names]
+    listed = []
+    for (name,) in names:
+        try:
+            listed.append(_info(ledger, str(name), known))
+        except LedgerError:  # one damaged run does not hide the others
+            listed.append(RunInfo(str(name), "", "damaged", (), (), "", 0, 0, 0))
+    return listed
 
 
 def _info(ledger: Ledger, run: str, known: dict[str, Ids]) -> RunInfo:
@@ -249,19 +255,27 @@ def remove_runs(ledger: Ledger, runs: Sequence[str], *, results: bool) -> int:
     Args:
         ledger: Open for writing.
         runs: Their ids.
-        results: Also remove the results, failures and clean predictions that no run shows
-            any more; else they stay and serve the next run that asks for them.
+        results: Also remove their results and failures, but for those that another run shows,
+            and clean predictions that nothing needs any more; else they stay and serve the
+            next run that asks for them.
 
     Returns:
         How many cells were removed with their results.
     """
     removed = 0
     with ledger.transaction() as connection:
+        # Asked before the runs are gone; what other, removed runs left behind stays.
+        cells = [
+            row
+            for run in runs
+            for row in connection.execute("SELECT cell FROM run_cells WHERE run = ?", (run,))
+        ]
         connection.executemany("DELETE FROM runs WHERE id = ?", [(run,) for run in runs])
-        if results:
-            removed = connection.execute(
-                "DELETE FROM cells WHERE id NOT IN (SELECT cell FROM run_cells)"
+        for cell in cells if results else ():
+            removed += connection.execute(
+                "DELETE FROM cells WHERE id = ? AND id NOT IN (SELECT cell FROM run_cells)", cell
             ).rowcount
+        if results:
             connection.execute(
                 "DELETE FROM predictions WHERE (model, dataset) NOT IN "
                 "(SELECT model, dataset FROM cells)"

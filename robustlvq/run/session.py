@@ -111,8 +111,9 @@ class _Keeper:
         self._models = {place: key.model for place, key in keys.items()}
         self._dataset = question.dataset.fingerprint
         self._clean: dict[str, set[int]] = {}
-        # Images are asked for anew of samples that may have a result without one.
-        self._replace = question.config.fresh or question.config.keep_adversarials
+        self._fresh = question.config.fresh
+        # Images are asked for of samples that may have a result without one.
+        self._images = question.config.keep_adversarials
 
     def __call__(self, results: Sequence[tuple[Shard, ShardResult]]) -> None:
         finished = [
@@ -127,7 +128,7 @@ class _Keeper:
             )
             for shard, result in results
         ]
-        self._ledger.commit(finished, replace=self._replace)
+        self._ledger.commit(finished, replace=self._fresh, with_images=self._images)
         for shard, result in results:
             # Where clean predictions were not made here, they come with the results.
             if result.origin is not None:
@@ -135,8 +136,8 @@ class _Keeper:
 
     def _save_clean(self, model: str, rows: Rows) -> None:
         if model not in self._clean:
-            known = self._ledger.predictions(model, self._dataset)
-            self._clean[model] = set(known["sample"].tolist())
+            known = self._ledger.predictions(model, self._dataset)["sample"].tolist()
+            self._clean[model] = set() if self._fresh else set(known)
         new = rows[[sample not in self._clean[model] for sample in rows["sample"].tolist()]]
         if len(new):
             samples, clean = (new[name].astype(np.int64) for name in ("sample", "clean"))

@@ -253,3 +253,40 @@ def test_what_cannot_be_merged(whole, tmp_path):
     shutil.copy(whole.path, copy)
     with Ledger(whole.path, write=True) as ledger:
         assert merge(copy, ledger).results == 0
+
+
+def test_one_damaged_run_hides_no_other_and_can_be_removed(run):
+    first, second = run(), run(seed=1)
+    change(first.path, ("UPDATE runs SET header = '{' WHERE id = ?", (first.id,)))
+    with Ledger(first.path, write=True) as ledger:
+        assert [info.status for info in list_runs(ledger)] == ["damaged", "complete"]
+        (found,) = verify(ledger)
+        assert "runs" in str(found)
+        assert repair(ledger, [found]) == 1
+        assert [info.id for info in list_runs(ledger)] == [second.id]
+
+
+def test_removing_results_spares_those_of_runs_removed_before(run, log):
+    first, second = run(), run(seed=1)
+    with Ledger(first.path, write=True) as ledger:
+        remove_runs(ledger, [first.id], results=False)
+        assert remove_runs(ledger, [second.id], results=True) == 1
+    seen = len(logged(log))
+    run()
+    assert len(logged(log)) == seen
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE cells SET spec = CAST(x'7bff7d' AS TEXT) WHERE id = 1",
+        "UPDATE failures SET message = CAST(x'ff' AS TEXT)",
+        "UPDATE cells SET seed = 1180591620717411303424 WHERE id = 1",
+    ],
+)
+def test_a_bad_value_does_not_end_a_merge(parts, tmp_path, statement):
+    change(parts[0].path, statement)
+    with Ledger(tmp_path / "new.db", write=True) as ledger:
+        merge(parts[0].path, ledger)
+        assert merge(parts[1].path, ledger).results > 0
+        assert verify(ledger) == []

@@ -334,3 +334,14 @@ def test_a_removed_cell_is_never_another_one(ledger):
     assert ledger.cell(CellKey("other", "attack", "p:f", 1, {}, Norm.L2, "data", 0)) != cell
     with pytest.raises(LedgerError, match="another program removed"):
         ledger.commit([Finished(cell, rows(1))])
+
+
+def test_a_failure_while_images_are_fetched_spoils_no_result(ledger):
+    cell = ledger.cell(KEY)
+    ledger.commit([Finished(cell, rows(1, 2))])
+    failed = FailedSamples("late", "", empty_rows([2]))
+    images = Images(np.array([1]), np.zeros((1, 1), np.float32))
+    ledger.commit([Finished(cell, rows(1), (failed,), images)], with_images=True)
+    assert ledger.done(cell, np.array([1, 2])).all()
+    assert ledger.failures(cell) == []
+    assert ledger.done(cell, np.array([1, 2]), with_images=True).tolist() == [True, False]
