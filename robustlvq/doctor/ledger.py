@@ -69,9 +69,6 @@ def _content(opened: Ledger, where: str) -> Iterator[Finding]:
     mendable = [one for one in problems if one.is_repairable]
     others = [one for one in problems if not one.is_repairable]
     if mendable:
-        # Runs are checked by reading them, which fails on rows that are damaged.
-        others = [one for one in others if one.table != "runs"]
-    if mendable:
         cure = f"robustlvq runs verify --repair{where}, and run the same bench again"
         yield problem("content", _some(mendable), cure)
     if others:

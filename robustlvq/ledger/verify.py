@@ -14,7 +14,7 @@ from robustlvq.errors import LedgerError, RobustLVQError
 from robustlvq.ledger.connection import translated
 from robustlvq.ledger.ledger import CellKey, Ledger
 from robustlvq.ledger.rows import PREDICTION, ROW, Rows, digest, unpack, unpack_images
-from robustlvq.ledger.views import read_run
+from robustlvq.ledger.views import read_header
 
 __all__ = ["Problem", "check_rows", "key_of", "repair", "verify"]
 
@@ -62,8 +62,7 @@ def verify(ledger: Ledger) -> list[Problem]:
         if broken:
             return [Problem("database", None, line) for line in broken[:20]]
     problems = [*_cells(ledger), *_shards(ledger), *_images(ledger), *_failures(ledger)]
-    problems += _predictions(ledger)
-    return [*problems, *_runs(ledger)]
+    return [*problems, *_predictions(ledger), *_provenance(ledger), *_runs(ledger)]
 
 
 def repair(ledger: Ledger, problems: list[Problem]) -> int:
@@ -179,10 +178,20 @@ def _predictions(ledger: Ledger) -> Iterator[Problem]:
             yield Problem("predictions", number, str(error))
 
 
+def _provenance(ledger: Ledger) -> Iterator[Problem]:
+    for number, facts in ledger.select("SELECT id, facts FROM provenance"):
+        try:
+            if not isinstance(json.loads(facts), dict):
+                raise ValueError("it is not a mapping")
+        except (ValueError, TypeError, RecursionError) as error:
+            yield Problem("provenance", number, str(error))
+
+
 def _runs(ledger: Ledger) -> Iterator[Problem]:
+    # Not by reading their results: a damaged result is no reason to remove a run.
     for number, run in ledger.select("SELECT rowid, id FROM runs"):
         try:
-            read_run(ledger, str(run))
+            read_header(ledger, str(run))
         except RobustLVQError as error:
             yield Problem("runs", number, str(error))
 

@@ -68,13 +68,21 @@ def test_damaged_rows_and_their_repair(changed, marks):
 def test_damage_that_cannot_be_repaired(changed, marks):
     path = changed(
         "UPDATE cells SET model = 'another'",
-        "UPDATE runs SET header = '[]'",
+        "UPDATE provenance SET facts = '[]'",
     )
     told = marks(ledger.ledger(Subject()))
     assert told["structure"][0] == "problem"
-    assert "cells 1: its columns are not those of its key, runs: " in told["structure"][1]
+    assert "cells 1: its columns are not those of its key, provenance 1: " in told["structure"][1]
     assert f"robustlvq runs merge {path} --ledger NEW" in told["structure"][1]
     assert "content" not in told
+
+
+def test_the_damaged_header_of_a_run_can_be_removed(changed, marks):
+    changed("UPDATE runs SET header = '[]'")
+    told = marks(ledger.ledger(Subject()))["content"]
+    assert told[0] == "problem"
+    assert told[1].startswith("runs 1: ")
+    assert "robustlvq runs verify --repair" in told[1]
 
 
 def test_much_damage_is_cut_short(changed, marks):

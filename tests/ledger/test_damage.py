@@ -92,6 +92,7 @@ def test_one_flipped_bit_is_found_and_mended(whole, run, log, table, column):
         ("UPDATE runs SET samples = x'00'", "runs"),
         ("UPDATE runs SET status = 'happy'", "'happy'"),
         ("UPDATE shards SET rows = x'0011'", "not what was written"),
+        ("UPDATE provenance SET facts = '[1'", "provenance 1"),
         ("UPDATE shards SET rows = 'text'", "shards"),
         ("UPDATE predictions SET rows = NULL WHERE 0", ""),
     ],
@@ -103,6 +104,14 @@ def test_other_damage_is_named_in_one_line_each(whole, statement, message):
     assert any(message in line for line in found) if message else not found
     said = told(lambda: open_result(whole.id, whole.registry, ledger=whole.path))
     assert "\n" not in said
+
+
+def test_mending_results_keeps_their_run(whole, run):
+    change(whole.path, "UPDATE shards SET rows = x'0011'")
+    with Ledger(whole.path, write=True) as ledger:
+        repair(ledger, verify(ledger))
+        assert [info.id for info in list_runs(ledger)] == [whole.id]
+    assert same(whole, run(attacks="logged,step-l2", keep_adversarials=True))
 
 
 def test_a_torn_database_is_an_error_with_a_cure(whole):
