@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from robustlvq.core.config import Config, as_mapping, check_range, config_from
 from robustlvq.core.dataset import Dataset
 from robustlvq.core.hookspecs import hookimpl
+from robustlvq.core.imported import ImportedWeights, Importer
 from robustlvq.core.paths import cache_dir
 from robustlvq.core.specs import (
     AttackSpec,
     CertifierSpec,
     DatasetSpec,
+    ImporterSpec,
     MetricSpec,
     ModelSpec,
     Variant,
@@ -67,6 +69,9 @@ __all__ = [
     "DataError",
     "Dataset",
     "DatasetSpec",
+    "ImportedWeights",
+    "Importer",
+    "ImporterSpec",
     "Loss",
     "MetricSpec",
     "ModelError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -14,11 +14,13 @@ from robustlvq_lvq.initialise import class_centres
 
 __all__ = ["PrototypeModel"]
 
+T = TypeVar("T")
+
 DIFFERENCES = 2**22
 """How many differences x - w are held at a time in float64: 32 MiB."""
 
 
-class PrototypeModel(torch.nn.Module, ABC):
+class PrototypeModel(torch.nn.Module, ABC, Generic[T]):
     """A classifier whose classes score by their closest prototype.
 
     The score of class j is f_j(x) = -min_k d(x, w_k) over its prototypes (section 2 of the
@@ -32,6 +34,7 @@ class PrototypeModel(torch.nn.Module, ABC):
     """
 
     labels: torch.Tensor
+    _known: tuple[object, T] | None = None
 
     def __init__(self, config: LVQConfig) -> None:
         super().__init__()
@@ -71,6 +74,23 @@ class PrototypeModel(torch.nn.Module, ABC):
     @abstractmethod
     def _distances(self, x: torch.Tensor) -> torch.Tensor:
         """Distances (N, P) of flat inputs (N, n)."""
+
+    @abstractmethod
+    def _prepare(self) -> T:
+        """What distances need of the parameters alone."""
+
+    def prepared(self) -> T:
+        """What distances need of the parameters alone, computed once while these are frozen."""
+        parameters = list(self.parameters())
+        if any(p.requires_grad or p.is_inference() for p in parameters):
+            return self._prepare()
+        # A change in place, or of device or dtype, shows in one of these.
+        state = tuple((p.data_ptr(), p._version, p.dtype, p.device) for p in parameters)
+        known = self._known
+        if known is None or known[0] != state:
+            # Apart from gradient mode and threads: a second computation gives the same.
+            known = self._known = state, self._prepare()
+        return known[1]
 
     def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """The GLVQ cost of a batch, with the identity for phi.

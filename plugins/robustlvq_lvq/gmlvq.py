@@ -6,12 +6,12 @@ import torch
 
 from robustlvq_lvq.base import PrototypeModel
 from robustlvq_lvq.config import GMLVQConfig
-from robustlvq_lvq.euclidean import expanded
+from robustlvq_lvq.euclidean import Points, expanded
 
 __all__ = ["GMLVQ"]
 
 
-class GMLVQ(PrototypeModel):
+class GMLVQ(PrototypeModel[Points]):
     """Generalized Matrix LVQ: d(x, w) = ||omega (x - w)||^2, equation (4) of the paper.
 
     Attributes:
@@ -23,10 +23,13 @@ class GMLVQ(PrototypeModel):
         self.omega = torch.nn.Parameter(_scaled_identity(config.rows, config.features))
 
     def _distances(self, x: torch.Tensor) -> torch.Tensor:
-        x, w = x @ self.omega.T, self.prototypes @ self.omega.T
+        points, x = self.prepared(), x @ self.omega.T
         if x.dtype != torch.float64:
-            return expanded(x, w)
-        return torch.cat([(part * part).sum(2) for part in self._differences(x, w)], 1)
+            return expanded(x, points)
+        return torch.cat([(part * part).sum(2) for part in self._differences(x, points.w)], 1)
+
+    def _prepare(self) -> Points:
+        return Points(self.prototypes @ self.omega.T)
 
     @torch.no_grad()
     def initialise(self, x: torch.Tensor, y: torch.Tensor, seed: int) -> None:

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
 from robustlvq_lvq.base import PrototypeModel
 from robustlvq_lvq.config import GTLVQConfig
-from robustlvq_lvq.euclidean import expanded
+from robustlvq_lvq.euclidean import Points, expanded
 from robustlvq_lvq.initialise import class_centres, principal_directions
 
 __all__ = ["GTLVQ"]
 
 
-class GTLVQ(PrototypeModel):
+class Subspaces(NamedTuple):
+    """What distances to affine subspaces w + W theta need of these.
+
+    Attributes:
+        points: The points w.
+        directions: The bases, transposed, one below the other (P r, n).
+        offset: W^T (w - centre) (P, r).
+        gram: W^T W (P, r, r).
+    """
+
+    points: Points
+    directions: torch.Tensor
+    offset: torch.Tensor
+    gram: torch.Tensor
+
+
+class GTLVQ(PrototypeModel[Subspaces]):
     """Generalized Tangent LVQ: prototypes are affine subspaces w + W theta.
 
     The tangent distance, equation (5) of the paper, is the squared Euclidean distance to the
@@ -33,27 +51,29 @@ class GTLVQ(PrototypeModel):
     def _distances(self, x: torch.Tensor) -> torch.Tensor:
         if x.dtype == torch.float64:
             return self._distances_by_difference(x)
-        count, features, rank = self.tangents.shape
-        directions = self.tangents.transpose(1, 2).reshape(count * rank, features)
-        centre = self.prototypes.detach().mean(0)
-        along = ((x - centre) @ directions.T).view(-1, count, rank)
-        offset = ((self.prototypes - centre)[:, :, None] * self.tangents).sum(1)
-        return expanded(x, self.prototypes) - self._explained(along - offset, self.tangents)
+        points, directions, offset, gram = self.prepared()
+        along = ((x - points.centre) @ directions.T).view(-1, *offset.shape)
+        return expanded(x, points) - self._explained(along - offset, gram)
+
+    def _prepare(self) -> Subspaces:
+        points = Points(self.prototypes)
+        transposed = self.tangents.transpose(1, 2)
+        offset = ((self.prototypes - points.centre)[:, :, None] * self.tangents).sum(1)
+        return Subspaces(points, transposed.flatten(0, 1), offset, transposed @ self.tangents)
 
     def _distances_by_difference(self, x: torch.Tensor) -> torch.Tensor:
-        parts, start = [], 0
+        parts, start, gram = [], 0, self.prepared().gram
         for difference in self._differences(x, self.prototypes):
-            tangents = self.tangents[start : start + difference.shape[1]]
-            along = torch.einsum("npf,pfr->npr", difference, tangents)
+            part = slice(start, start + difference.shape[1])
+            along = torch.einsum("npf,pfr->npr", difference, self.tangents[part])
             length = (difference * difference).sum(2)
-            parts.append(length - self._explained(along, tangents))
-            start += difference.shape[1]
+            parts.append(length - self._explained(along, gram[part]))
+            start = part.stop
         return torch.cat(parts, 1)
 
     @staticmethod
-    def _explained(along: torch.Tensor, tangents: torch.Tensor) -> torch.Tensor:
-        """||u||^2 - ||(I - W W^T) u||^2 (N, p) of ``along`` = W^T u (N, p, r)."""
-        gram = tangents.transpose(1, 2) @ tangents
+    def _explained(along: torch.Tensor, gram: torch.Tensor) -> torch.Tensor:
+        """||u||^2 - ||(I - W W^T) u||^2 (N, p) of ``along`` = W^T u (N, p, r), gram W^T W."""
         mixed = torch.einsum("npr,prs->nps", along, gram)
         return (along * (2 * along - mixed)).sum(2)
 

@@ -205,5 +205,5 @@ def _check(config: BenchConfig, registry: Registry) -> None:
     """Look up everything that the configuration names; imports no torch."""
     from robustlvq.run.plan import plan_attacks, resolve_models
 
-    resolve_models(config.models, registry.models)
+    resolve_models(config.models, registry)
     plan_attacks(config.attacks, config.profile, config.attack_options, registry)

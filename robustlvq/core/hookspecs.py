@@ -10,7 +10,15 @@ from collections.abc import Sequence
 
 import pluggy
 
-from robustlvq.core.specs import AttackSpec, CertifierSpec, DatasetSpec, MetricSpec, ModelSpec, Spec
+from robustlvq.core.specs import (
+    AttackSpec,
+    CertifierSpec,
+    DatasetSpec,
+    ImporterSpec,
+    MetricSpec,
+    ModelSpec,
+    Spec,
+)
 
 __all__ = ["GROUP", "HOOKS", "Hooks", "hookimpl"]
 
@@ -44,6 +52,10 @@ class Hooks:
     def robustlvq_certifiers(self) -> Sequence[CertifierSpec]:  # type: ignore[empty-body]
         """Certified lower bounds and exact adversarial distances."""
 
+    @hookspec
+    def robustlvq_importers(self) -> Sequence[ImporterSpec]:  # type: ignore[empty-body]
+        """Formats of other software that ``robustlvq import NAME PATH`` reads weights from."""
+
 
 HOOKS: dict[str, type[Spec]] = {
     "robustlvq_models": ModelSpec,
@@ -51,5 +63,6 @@ HOOKS: dict[str, type[Spec]] = {
     "robustlvq_datasets": DatasetSpec,
     "robustlvq_metrics": MetricSpec,
     "robustlvq_certifiers": CertifierSpec,
+    "robustlvq_importers": ImporterSpec,
 }
 """The type of spec that each hook returns a sequence of."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from robustlvq.core.config import Config, as_mapping
+from robustlvq.core.imported import imported_file
 from robustlvq.core.locate import find_weights
 from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
@@ -51,8 +52,9 @@ class ModelIdentity:
     @property
     def origin(self) -> str:
         """How errors name the weights."""
-        named = self.weights in ("shipped", "trained")
-        return f"weights of {self.spec.name!r}" if named else self.weights
+        named = {"shipped": self.spec.name, "trained": self.spec.name, "imported": self.name}
+        name = named.get(self.weights)
+        return f"weights of {name!r}" if name else self.weights
 
 
 def qualified_name(factory: Factory) -> str:
@@ -71,8 +73,8 @@ def identify(reference: str, registry: Registry) -> ModelIdentity:
     """Look up a model and the header of its weights.
 
     Args:
-        reference: A registered name (``"glvq"``), a weight file (``"my.safetensors"``), or
-            both (``"glvq=my.safetensors"``).
+        reference: A registered name (``"glvq"``), a weight file (``"my.safetensors"``), both
+            (``"glvq=my.safetensors"``), or what was imported (``"published/glvq"``).
         registry: Where names are looked up.
 
     Raises:
@@ -90,6 +92,9 @@ def identify(reference: str, registry: Registry) -> ModelIdentity:
         except UnknownNameError as error:
             raise error if name else WeightsError(f"{path}: {error}") from error
         return _with_weights(spec, header, f"{spec.name}={path.name}", path, str(path))
+    importer = name.partition("/")[0]
+    if name not in registry.models and importer in registry.importers:
+        return _imported(name, importer, registry)
     spec = registry.models[name]
     kind, found = find_weights(spec)
     if found is not None:
@@ -97,6 +102,17 @@ def identify(reference: str, registry: Registry) -> ModelIdentity:
     if kind == "ready":
         return ModelIdentity(spec.name, spec, spec.configure())
     raise WeightsError(f"{name!r} has no weights here; train it: robustlvq train {name}")
+
+
+def _imported(reference: str, importer: str, registry: Registry) -> ModelIdentity:
+    path = imported_file(reference)
+    if not path.is_file():
+        raise WeightsError(
+            f"{reference!r} is not imported yet: robustlvq import {importer} PATH, where PATH is "
+            "the folder with the original files"
+        )
+    header = read_header(path)
+    return _with_weights(registry.models[header.model], header, reference, path, "imported")
 
 
 def _with_weights(

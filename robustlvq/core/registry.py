@@ -16,7 +16,15 @@ from typing import Any, Generic, TypeVar, cast
 import pluggy
 
 from robustlvq.core.hookspecs import GROUP, HOOKS, Hooks
-from robustlvq.core.specs import AttackSpec, CertifierSpec, DatasetSpec, MetricSpec, ModelSpec, Spec
+from robustlvq.core.specs import (
+    AttackSpec,
+    CertifierSpec,
+    DatasetSpec,
+    ImporterSpec,
+    MetricSpec,
+    ModelSpec,
+    Spec,
+)
 from robustlvq.errors import PluginError, UnknownNameError, nearest
 
 __all__ = ["Entry", "Plugin", "Registry", "Table"]
@@ -97,7 +105,7 @@ class Registry:
     """Everything that is registered, frozen.
 
     Attributes:
-        models, attacks, datasets, metrics, certifiers: The specs by name.
+        models, attacks, datasets, metrics, certifiers, importers: The specs by name.
         plugins: Every plugin that was found, available or not, sorted by name.
     """
 
@@ -106,6 +114,7 @@ class Registry:
     datasets: Table[DatasetSpec]
     metrics: Table[MetricSpec]
     certifiers: Table[CertifierSpec]
+    importers: Table[ImporterSpec]
     plugins: tuple[Plugin, ...] = field(default=())
 
     @classmethod
@@ -144,6 +153,7 @@ class _Builder:
             datasets=table("robustlvq_datasets"),
             metrics=table("robustlvq_metrics"),
             certifiers=table("robustlvq_certifiers"),
+            importers=table("robustlvq_importers"),
             plugins=tuple(sorted(self.plugins.values(), key=lambda p: (p.name, p.distribution))),
         )
 

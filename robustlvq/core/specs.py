@@ -33,6 +33,7 @@ __all__ = [
     "CertifierSpec",
     "DatasetSpec",
     "Factory",
+    "ImporterSpec",
     "MetricSpec",
     "ModelSpec",
     "Spec",
@@ -315,3 +316,19 @@ class CertifierSpec(Spec):
         fits = isinstance(self.norm, Norm)
         require(fits, self._owner, "norm", self.norm, "a robustlvq.api.Norm")
         check_texts(self.models, self._owner, "models")
+
+
+@dataclass(frozen=True)
+class ImporterSpec(Spec):
+    """A reader of weights that were trained, and saved, by other software.
+
+    Attributes:
+        factory: Called without arguments; returns an :class:`robustlvq.api.Importer`.
+    """
+
+    factory: Factory = ""
+    kind_of_spec: ClassVar[str] = "importer"
+
+    def build(self) -> Any:
+        """The importer."""
+        return resolve(self.factory, f"importer {self.name!r}")()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 
-from robustlvq.core.weights_header import FORMAT, WeightsHeader, read_header, unreadable
-from robustlvq.errors import OutputError, WeightsError, shown
+from robustlvq.core.weights_header import WeightsHeader, read_header, unreadable, write_file
+from robustlvq.errors import WeightsError, shown
 
 __all__ = ["Weights", "load_into", "read_weights", "save_weights"]
 
@@ -34,21 +32,8 @@ def save_weights(path: Path, weights: Weights) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    header = {
-        "format": FORMAT,
-        "model": weights.model,
-        "architecture": weights.architecture,
-        "config": json.dumps(dict(weights.config), sort_keys=True),
-        "facts": json.dumps(dict(weights.facts), sort_keys=True),
-    }
     state = {key: value.detach().cpu().contiguous() for key, value in weights.state.items()}
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(save(state, metadata=header))
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"cannot write weights to {path}: {error}") from error
+    write_file(path, weights, lambda header: save(state, metadata=header))
 
 
 def read_weights(path: Path) -> Weights:

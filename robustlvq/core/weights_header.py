@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from robustlvq.core.limits import LARGEST, in_words
-from robustlvq.errors import WeightsError
+from robustlvq.errors import OutputError, WeightsError
 
-__all__ = ["FORMAT", "WeightsHeader", "read_header"]
+__all__ = ["FORMAT", "WeightsHeader", "read_header", "unreadable", "write_file"]
 
 FORMAT = "robustlvq-weights-1"
 
@@ -76,6 +77,35 @@ def read_header(path: Path) -> WeightsHeader:
         raise WeightsError(f"{path} has a damaged header: {error} is missing") from error
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path} has a damaged header: {error}") from error
+
+
+def write_file(
+    path: Path, header: WeightsHeader, encode: Callable[[dict[str, str]], bytes]
+) -> None:
+    """Write a weight file; the name appears only once the content is complete.
+
+    Args:
+        path: Where to.
+        header: What the file says about itself; its ``sha256`` is not written.
+        encode: Makes the content of the file, with the header given to it.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    texts = {
+        "format": FORMAT,
+        "model": header.model,
+        "architecture": header.architecture,
+        "config": json.dumps(dict(header.config), sort_keys=True),
+        "facts": json.dumps(dict(header.facts), sort_keys=True),
+    }
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(encode(texts))
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot write weights to {path}: {error}") from error
 
 
 def unreadable(path: Path, error: Exception) -> WeightsError:

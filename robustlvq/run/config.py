@@ -133,7 +133,7 @@ def _check_names(
 
     def models(config: BenchConfig) -> None:
         for name in config.models:
-            resolve_models([name], registry.models)
+            resolve_models([name], registry)
 
     def profile(config: BenchConfig) -> None:
         try:

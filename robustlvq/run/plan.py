@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from robustlvq.api import Config, ModelSpec, Norm, UnknownNameError, UsageError
+from robustlvq.api import Config, Norm, UnknownNameError, UsageError, WeightsError
+from robustlvq.core.imported import imported
 from robustlvq.core.locate import find_weights
-from robustlvq.core.registry import Registry, Table
+from robustlvq.core.registry import Registry
 
 __all__ = [
     "AttackPlan",
@@ -71,17 +72,19 @@ def split_names(names: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
-def resolve_models(names: Sequence[str], models: Table[ModelSpec]) -> tuple[str, ...]:
+def resolve_models(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
     """The models that references stand for, each once.
 
     Args:
-        names: Registered names, globs, ``all``, or weight files; see :class:`BenchConfig`.
-        models: The registered models.
+        names: Registered names, globs, ``all``, weight files, or imported models; see
+            :class:`BenchConfig`.
+        registry: What there is.
 
     Raises:
         UnknownNameError: A name or glob that matches none; the nearest is named.
         UsageError: ``all``, but no model has weights; or no name at all.
     """
+    models = registry.models
     found: list[str] = []
     for name in names:
         if "=" in name or name.endswith(".safetensors"):
@@ -94,6 +97,8 @@ def resolve_models(names: Sequence[str], models: Table[ModelSpec]) -> tuple[str,
             if not ready:
                 raise UsageError("no model has weights here; make some: robustlvq train NAME")
             found += ready
+        elif name.partition("/")[0] in registry.importers and name not in models:
+            found += _imported(name)
         elif any(sign in name for sign in GLOB):
             found += models.matching(name)
         else:
@@ -101,6 +106,21 @@ def resolve_models(names: Sequence[str], models: Table[ModelSpec]) -> tuple[str,
     if not found:
         raise UsageError("name at least one model, for instance -m glvq (or -m all)")
     return tuple(dict.fromkeys(found))
+
+
+def _imported(name: str) -> list[str]:
+    """The imported models that ``IMPORTER/NAME`` or a glob of it stands for."""
+    importer = name.partition("/")[0]
+    known = imported(importer)
+    if not known:
+        raise WeightsError(
+            f"nothing is imported by {importer!r} yet: robustlvq import {importer} PATH, where "
+            "PATH holds the original files"
+        )
+    found = [one for one in known if fnmatchcase(one, name)]
+    if not found:
+        raise UnknownNameError("imported model", name, known, f"{', '.join(known)} are imported")
+    return found
 
 
 def model_keys(references: Sequence[str]) -> dict[str, str]:

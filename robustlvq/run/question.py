@@ -133,7 +133,7 @@ def resolve(
     attacks = plan_attacks(config.attacks, config.profile, config.attack_options, registry)
     references: tuple[str, ...] = ()
     if config.models or not modules:
-        references = resolve_models(config.models, registry.models)
+        references = resolve_models(config.models, registry)
     own = {name: value for name, value in modules.items() if not isinstance(value, str)}
     renamed = {
         name: _single(value, registry) for name, value in modules.items() if isinstance(value, str)
@@ -215,7 +215,7 @@ def _model_header(name: str, model: ModelFacts) -> dict[str, Any]:
 
 def _single(reference: str, registry: Registry) -> str:
     """The one model that a reference stands for."""
-    found = resolve_models([reference], registry.models)
+    found = resolve_models([reference], registry)
     if len(found) > 1:
         raise UsageError(f"{reference!r} stands for {len(found)} models; a name can have only one")
     return found[0]

@@ -19,11 +19,10 @@ def test_names_with_commas_blanks_and_repetitions():
 
 
 def test_models(registry):
-    models = registry.models
-    assert resolve_models(["half", "h*", "half"], models) == ("half",)
-    assert "untrained" not in resolve_models(["all"], models)
-    assert "untrained" in resolve_models(["*"], models)
-    assert resolve_models(["w.safetensors", "half=x/w.safetensors"], models) == (
+    assert resolve_models(["half", "h*", "half"], registry) == ("half",)
+    assert "untrained" not in resolve_models(["all"], registry)
+    assert "untrained" in resolve_models(["*"], registry)
+    assert resolve_models(["w.safetensors", "half=x/w.safetensors"], registry) == (
         "w.safetensors",
         "half=x/w.safetensors",
     )
@@ -32,12 +31,12 @@ def test_models(registry):
 @pytest.mark.parametrize("name", ["hafl", "hafl*", "hafl=w.safetensors"])
 def test_an_unknown_model(registry, name):
     with pytest.raises(UnknownNameError, match="half"):
-        resolve_models([name], registry.models)
+        resolve_models([name], registry)
 
 
 def test_nothing_is_named(registry):
     with pytest.raises(UsageError, match="at least one model"):
-        resolve_models([], registry.models)
+        resolve_models([], registry)
     with pytest.raises(UsageError, match="at least one attack"):
         resolve_attacks([], registry)
 

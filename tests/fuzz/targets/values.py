@@ -162,7 +162,7 @@ def command(given: tuple[str, list[str]]) -> object:
         return config_from(TrainConfig, settings(texts), "training")
     if option == "-m":
         named = config_from(BenchConfig, {"models": ",".join(texts)}, "bench").models
-        return [open_model(name, REGISTRY) for name in resolve_models(named, REGISTRY.models)]
+        return [open_model(name, REGISTRY) for name in resolve_models(named, REGISTRY)]
     if option == "-d":
         return [open_dataset(text, REGISTRY) for text in texts]
     return config_from(BenchConfig, {option: texts[0]}, "bench")
