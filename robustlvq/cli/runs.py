@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robustlvq.cli.output import count, print_json, print_result, print_rows
+from robustlvq.cli import show
+from robustlvq.cli.output import count, print_json, print_rows
 from robustlvq.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -91,29 +92,7 @@ def list_(ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
     print(f"{count(len(runs), 'run')} in {path} ({_size(path)})")
 
 
-@app.command("show")
-def show(
-    run: Run = "latest",
-    ledger: LedgerOption = None,
-    tracebacks: Annotated[
-        bool, typer.Option("--tracebacks", help="Show where each failure came from.")
-    ] = False,
-    intervals: Annotated[
-        bool, typer.Option("--ci", help="Show the 95 % interval of every number.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help='Print JSON; inf is the text "inf".')
-    ] = False,
-) -> None:
-    """Print the tables of a run."""
-    from robustlvq.benchmark import open_result
-
-    result = open_result(run, ledger=ledger)
-    code = print_result(result, as_json=as_json, intervals=intervals)
-    if tracebacks:
-        for failure in result.failures:
-            print(f"\n{failure}\n{failure.traceback or 'no traceback'}", file=sys.stderr)
-    raise typer.Exit(code)
+app.command("show", epilog=show.EPILOG)(show.show)
 
 
 @app.command("diff")

@@ -1,7 +1,8 @@
-"""``robustlvq show``."""
+"""``robustlvq show``, which is also ``robustlvq runs show``."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -24,6 +25,9 @@ def show(
         str | None,
         typer.Option(metavar="FILE", help="The ledger that it is in.", show_default="as for bench"),
     ] = None,
+    tracebacks: Annotated[
+        bool, typer.Option("--tracebacks", help="Show where each failure came from.")
+    ] = False,
     intervals: Annotated[
         bool, typer.Option("--ci", help="Show the 95 % interval of every number.")
     ] = False,
@@ -35,4 +39,8 @@ def show(
     from robustlvq.benchmark import open_result
 
     result = open_result(run, ledger=ledger)
-    raise typer.Exit(print_result(result, as_json=as_json, intervals=intervals))
+    code = print_result(result, as_json=as_json, intervals=intervals)
+    if tracebacks:
+        for failure in result.failures:
+            print(f"\n{failure}\n{failure.traceback or 'no traceback'}", file=sys.stderr)
+    raise typer.Exit(code)
