@@ -183,11 +183,16 @@ def _open(verdicts: Sequence[tuple[Claim, Verdict]], facts: Facts) -> list[str]:
     for wanted, words in (("false", "not above"), ("undecided", "not clearly above")):
         by_row: dict[str, list[str]] = {}
         for claim, verdict in verdicts:
-            there = (claim.row, claim.larger) in facts and (claim.row, claim.smaller) in facts
-            if verdict == wanted and there:
+            if verdict == wanted and _has(claim, facts):
                 text = f"{claim.larger} {words} {claim.smaller}"
                 by_row.setdefault(claim.row, []).append(text)
         lines += [f"{wanted} in {_title(row)}: {', '.join(own)}" for row, own in by_row.items()]
+    here = [verdict for claim, verdict in verdicts if _has(claim, facts)]
+    if 0 < len(here) < len(verdicts):
+        lines.append(
+            f"{len(here)} of {len(verdicts)} comparisons have numbers: {here.count('true')} true, "
+            f"{here.count('false')} false, {here.count('undecided')} undecided"
+        )
     lacking: dict[str, dict[str, None]] = {}
     for claim, _ in verdicts:
         for name in (claim.larger, claim.smaller):
@@ -198,6 +203,10 @@ def _open(verdicts: Sequence[tuple[Claim, Verdict]], facts: Facts) -> list[str]:
         everywhere.setdefault(tuple(names), []).append(title)
     lines += [f"no numbers of {', '.join(n)} in {', '.join(t)}" for n, t in everywhere.items()]
     return lines
+
+
+def _has(claim: Claim, facts: Facts) -> bool:
+    return all((claim.row, name) in facts for name in (claim.larger, claim.smaller))
 
 
 def _title(row: str) -> str:

@@ -111,10 +111,14 @@ def to_text(columns: Mapping[str, Verdicts]) -> str:
         lines += _wrapped(f"compared: {finding.check}", "    ")
         if finding.beyond:
             lines += _wrapped(f"not decided by numbers: {finding.beyond}", "    ")
+        before: tuple[str, ...] = ()
         for name in names:
             result = columns[name].results[number]
-            lines.append(f"  {name}: {result.verdict}")
-            lines += [line for text in result.evidence for line in _wrapped(text, "    ")]
+            same = bool(before) and result.evidence == before
+            before = result.evidence
+            lines.append(f"  {name}: {result.verdict}{', by the same numbers' if same else ''}")
+            if not same:
+                lines += [line for text in result.evidence for line in _wrapped(text, "    ")]
     lines.append("")
     lines += [line for name in names for line in _wrapped(f"{name}: {columns[name].basis}", "")]
     return "\n".join(line.rstrip() for line in lines)

@@ -65,7 +65,10 @@ def test_what_is_missing_leaves_it_open_unless_something_else_is_false() -> None
     del facts["worst-case-l2", "madry"], facts["worst-case-l0", "madry"]
     result = check(ROBUST, facts)
     assert result.verdict == "undecided"
-    assert result.evidence[-1] == "no numbers of madry in worst case L2, worst case L0"
+    assert result.evidence[-2:] == (
+        "6 of 12 comparisons have numbers: 6 true, 0 false, 0 undecided",
+        "no numbers of madry in worst case L2, worst case L0",
+    )
     facts["worst-case-l2", "cnn"] = about(9)
     assert check(ROBUST, facts).verdict == "false"
 
@@ -93,6 +96,12 @@ def test_attacks_that_find_no_gradient_are_named() -> None:
     once = attacked("bim-l2", np.full(200, np.inf), zero_gradients=[1, 1] + [0] * 198)
     comparison = compare(measured({("fgm", "glvq"): blind, ("bim-l2", "glvq"): once}))
     assert masked_attacks(comparison) == ("fgm",)  # 1 % is not more than 1 %
+
+
+def test_evidence_is_not_said_twice() -> None:
+    text = to_text({"ours": printed(), "ours, unmasked": printed()})
+    assert text.count("glvq-128 2.1,") == to_text({"ours": printed()}).count("glvq-128 2.1,")
+    assert text.count("ours, unmasked: true, by the same numbers") == 3
 
 
 def test_the_text_is_narrow_and_has_every_finding() -> None:
