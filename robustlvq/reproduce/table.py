@@ -270,7 +270,8 @@ def _median(measured: Measured, row: Row, column: Column, delta: Floats) -> Numb
     paper = PRINTED[row.key, column.name].median
     ends = interval(median, delta, resample=_at(resample_median, 0.0))
     agreement = judge(ours, ends, median_band(paper, row.norm))
-    notes = notes_on(row.key, column.name, "median", measured.request.weights)
+    deviation = math.inf if math.isinf(ours) or math.isinf(paper) else abs(ours / paper - 1)
+    notes = notes_on(row.key, column.name, "median", measured.request.weights, deviation)
     return Number(ours, *ends, paper, agreement, () if agreement == "within" else notes)
 
 
@@ -287,7 +288,8 @@ def _accuracy(measured: Measured, row: Row, column: Column, delta: Floats, limit
     shares = interval(partial(acc, threshold=limit), delta, resample=_at(resample_acc, limit))
     ends = 100 * shares[0], 100 * shares[1]
     agreement = judge(ours, ends, accuracy_band(paper))
-    notes = notes_on(row.key, column.name, "acc", measured.request.weights)
+    deviation = abs(ours - paper)
+    notes = notes_on(row.key, column.name, "acc", measured.request.weights, deviation)
     return Number(ours, *ends, paper, agreement, () if agreement == "within" else notes)
 
 

@@ -130,6 +130,19 @@ def test_a_known_cause_stands_only_beside_what_deviates() -> None:
     assert cell(comparison, "gaussian-blur", "cnn").numbers[0].notes == ()
 
 
+def test_another_seed_explains_a_small_deviation_only() -> None:
+    def noted(scale: float) -> list[str]:
+        delta = np.full(50, 65 * scale)
+        results = {("salt-and-pepper", "cnn"): attacked("salt-and-pepper", delta)}
+        entry = cell(compare(measured(results)), "salt-and-pepper")
+        assert entry.median is not None
+        return [note.id for note in entry.median.notes]
+
+    assert noted(1.05) == []  # within the tolerance
+    assert noted(1.15) == noted(0.85) == ["seed"]
+    assert noted(1.3) == noted(np.inf) == []
+
+
 def test_the_summary_counts_cells_and_numbers() -> None:
     good = np.repeat([1.0, 2.1], [27, 73])
     results = {
