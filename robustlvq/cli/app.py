@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from robustlvq import __version__
-from robustlvq.cli import bench, doctor, runs, show, train
+from robustlvq.cli import bench, doctor, reproduce, runs, show, train
 from robustlvq.cli import list as list_module
 from robustlvq.errors import Cancelled, RobustLVQError
 
@@ -37,6 +37,7 @@ app.command("list", epilog=list_module.EPILOG)(list_module.list_command)
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.command("show", epilog=show.EPILOG)(show.show)
 app.add_typer(runs.app, name="runs")
+app.add_typer(reproduce.app, name="reproduce")
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
