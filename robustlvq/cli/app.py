@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from robustlvq import __version__
-from robustlvq.cli import bench, doctor, runs, show, train
+from robustlvq.cli import bench, doctor, import_, runs, show, train
 from robustlvq.cli import list as list_module
 from robustlvq.errors import Cancelled, RobustLVQError
 
@@ -38,6 +38,7 @@ app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.command("show", epilog=show.EPILOG)(show.show)
 app.add_typer(runs.app, name="runs")
 app.command("train", epilog=train.EPILOG)(train.train)
+app.command("import", epilog=import_.EPILOG)(import_.import_command)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 _ClickUsageError: Any = typer.BadParameter.__mro__[1]
