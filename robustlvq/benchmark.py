@@ -111,6 +111,7 @@ def bench(
     seed: int = 0,
     batch_size: int = 0,
     data_dir: str | Path | None = None,
+    published_dir: str | Path | None = None,
     ledger: str | Path | None = None,
     thresholds: Mapping[str, float | None] | None = None,
     attack_options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -128,9 +129,10 @@ def bench(
     is not computed again.
 
     Args:
-        models: Names, globs, "all", weight files, or a mapping from names of your choice to
-            a registered name, a weight file, or your own ``torch.nn.Module`` that maps
-            float32 (N, \\*shape) in [0, 1] to class scores (N, classes).
+        models: Names, globs, "all", weight files, imported models ("published/glvq"), or a
+            mapping from names of your choice to one of these, or to your own
+            ``torch.nn.Module`` that maps float32 (N, \\*shape) in [0, 1] to class scores
+            (N, classes).
         attacks: Names, families ("bim"), globs, or "all".
         dataset: A registered name, the path of an ``.npz`` file, or a :class:`Dataset`.
         samples: How many samples, or "all".
@@ -139,6 +141,8 @@ def bench(
         seed: Of all randomness; the same seed gives the same distances.
         batch_size: Samples per unit of work, 0 for what suits the device; changes no result.
         data_dir: Where dataset files are looked for first.
+        published_dir: A file or folder from which models called "published/NAME" are imported,
+            unless that was done and their files did not change.
         ledger: The file in which results are kept; made if it is not there. By default
             ``$ROBUSTLVQ_LEDGER``, or one in the user's data folder.
         thresholds: t_p by norm ("l0", "l1", "l2", "linf"); defaults to the paper's.
@@ -171,6 +175,7 @@ def bench(
         "batch_size": batch_size,
         "thresholds": dict(thresholds or {}),
         "data_dir": None if data_dir is None else str(data_dir),
+        "published_dir": None if published_dir is None else str(published_dir),
         "attack_options": dict(attack_options or {}),
         "workers": workers,
         "scheduler": scheduler,

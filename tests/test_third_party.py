@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "third_party"
@@ -93,6 +94,16 @@ def test_both_are_benched_with_and_against_the_built_ins(environment: Environmen
     table = environment.run("-m", "robustlvq", "show", "latest")
     assert "noise-line" in table
     assert "nearest-mean" in table
+
+
+def test_its_importer_makes_models(environment: Environment, tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", means=np.random.default_rng(0).random((10, 784)))
+    assert "means" in by_name(environment.json("list"), "importers")
+    told = environment.run("-m", "robustlvq", "import", "means", str(tmp_path))
+    assert "robustlvq bench -m means/mine -a boundary" in told
+    assert by_name(environment.json("list"), "models")["means/mine"]["weights"] == "imported"
+    result = environment.json("bench", "-m", "means/mine", "-a", "fgm", "-n", "4")
+    assert result["failures"] == []
 
 
 def test_a_misspelt_option_of_a_strangers_attack_names_the_nearest(

@@ -2,122 +2,138 @@
 
 Its graph names no variable, so TensorFlow numbers them, and people who converted the
 checkpoint chose names of their own. All eight parameters differ in shape, which is what tells
-them apart here.
+them apart here. They are in TensorFlow's layout: kernels (height, width, in, out).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from robustlvq.api import ImportedWeights, WeightsError
-from robustlvq_published.layout import Floats, convolution, dense, finite
+from robustlvq_published.layout import Floats, convolution, dense, finite, first_line
 
-__all__ = ["find", "read"]
+__all__ = ["read"]
 
 LAYERS = {0: (5, 5, 1, 32), 3: (5, 5, 32, 64), 7: (3136, 1024), 9: (1024, 10)}
 """The shapes of the kernels, by the place of their layer in the module ``madry``."""
 
-PIXELS = 7
-"""The side of the images that are flattened."""
+PIXELS = {7: 7}
+"""The side of the images that are flattened before a layer."""
 
-OPTIMISER = ("/Adam", "/Adam_1", "/Momentum")
-"""Endings of variables that have the shape of a parameter and belong to the optimiser."""
-
-INDEX = ".index"
-SUFFIXES = (INDEX, ".npz", ".safetensors")
+OPTIMISER = re.compile(r"[/._](adam|momentum|exponentialmovingaverage)(_\d+)?(:0)?$", re.IGNORECASE)
+"""Names of variables that have the shape of a parameter and belong to the training."""
 
 
-def find(path: Path) -> Iterator[tuple[str, Path]]:
-    """Checkpoints at or below a path, each with the name of the folder that it is in.
+class Variable(NamedTuple):
+    """A number of any shape in a file, not yet read."""
 
-    In a folder TensorFlow's own are preferred, and of several steps the last.
-    """
-    if path.is_dir():
-        folders = [path, *sorted(one for one in path.iterdir() if one.is_dir())]
-        for folder in folders:
-            for suffix in SUFFIXES:
-                files = sorted(folder.glob(f"*{suffix}"), key=_step)
-                if files:
-                    yield folder.resolve().name, files[-1]
-                    break
-        return
-    file = path if path.suffix in SUFFIXES else path.with_name(path.name + INDEX)
-    if file.is_file():
-        yield file.resolve().parent.name, file
-
-
-def _step(file: Path) -> tuple[int, str]:
-    number = file.stem.rpartition("-")[2]
-    return (int(number) if number.isdecimal() and len(number) < 16 else -1), file.name
+    name: str
+    shape: tuple[int, ...]
+    load: Callable[[], Any]
 
 
 def read(path: Path) -> ImportedWeights:
-    """The weights in a checkpoint, an ``.npz`` or a ``.safetensors`` of the same variables.
+    """The weights of ``madry`` in an ``.npz`` or ``.safetensors``, or in TensorFlow's checkpoint.
+
+    Args:
+        path: Such a file; of a checkpoint, the ``.index``, or the one file of version 1.
 
     Raises:
         WeightsError: A parameter is missing or comes twice; the file is damaged; or a
             checkpoint of TensorFlow is read and TensorFlow is not installed.
     """
-    variables = _variables(path)
     state: dict[str, npt.NDArray[Any]] = {}
-    for place, shape in LAYERS.items():
-        kernel = _of_shape(variables, shape, path)
-        pixels = PIXELS if place == 7 else 0
-        state[f"layers.{place}.weight"] = (
-            convolution(kernel) if len(shape) == 4 else dense(kernel, pixels)
-        )
-        state[f"layers.{place}.bias"] = _of_shape(variables, shape[-1:], path)
+    try:
+        with _opened(path) as variables:
+            for place, shape in LAYERS.items():
+                kernel = _of_shape(variables, shape, path)
+                state[f"layers.{place}.weight"] = (
+                    convolution(kernel) if len(shape) == 4 else dense(kernel, PIXELS.get(place, 0))
+                )
+                state[f"layers.{place}.bias"] = _of_shape(variables, shape[-1:], path)
+    except (WeightsError, MemoryError):
+        raise
+    except Exception as error:  # zipfile, numpy, safetensors and TensorFlow each raise their own
+        raise WeightsError(f"{path} cannot be read: {first_line(error)}") from error
     return ImportedWeights("madry", state)
 
 
-def _of_shape(variables: dict[str, Floats], shape: tuple[int, ...], path: Path) -> Floats:
-    found = [name for name, values in variables.items() if values.shape == shape]
+def _of_shape(variables: list[Variable], shape: tuple[int, ...], path: Path) -> Floats:
+    found = [one for one in variables if one.shape == shape and not OPTIMISER.search(one.name)]
     if len(found) != 1:
+        names = ", ".join(repr(one.name) for one in found[:3])
         raise WeightsError(
             f"{path} is no checkpoint of the MNIST challenge: it has {len(found)} variables of "
-            f"shape {shape}, expected one"
+            f"shape {shape}{f' ({names})' if found else ''}, expected one"
         )
-    return finite(variables[found[0]], f"{path}: {found[0]!r}")
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        values = np.asarray(found[0].load()).astype(np.float32)
+    if values.shape != shape:
+        raise WeightsError(f"{path}: {found[0].name!r} has not the shape that was promised")
+    return finite(values, f"{path}: {found[0].name!r}")
 
 
-def _variables(path: Path) -> dict[str, Floats]:
-    if path.suffix == INDEX:
-        return _from_tensorflow(path)
+@contextmanager
+def _opened(path: Path) -> Iterator[list[Variable]]:
+    """The floats in a file; only those that are loaded take memory."""
+    if path.suffix == ".npz":
+        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+            warnings.simplefilter("ignore")  # numpy warns of odd headers, which are refused
+            yield list(_members(archive))
+    elif path.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(path, framework="numpy") as file:
+            yield list(_tensors(file))
+    else:
+        yield list(_tensorflow(path))
+
+
+def _members(archive: zipfile.ZipFile) -> Iterator[Variable]:
+    for member in archive.infolist():
+        with archive.open(member) as file:
+            # Later versions of the format are for other things than arrays of floats.
+            if np.lib.format.read_magic(file) != (1, 0):
+                continue
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            size = member.file_size - file.tell()
+        if dtype.kind == "f" and size == prod(shape) * dtype.itemsize:
+            name = member.filename.removesuffix(".npy")
+            yield Variable(name, shape, partial(_member, archive, member))
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _tensors(file: Any) -> Iterator[Variable]:
+    for name in file.keys():  # noqa: SIM118 (not a dict)
+        tensor = file.get_slice(name)
+        if tensor.get_dtype() in ("F16", "F32", "F64"):
+            yield Variable(name, tuple(tensor.get_shape()), partial(file.get_tensor, name))
+
+
+def _tensorflow(path: Path) -> Iterator[Variable]:
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                found = {name: file[name] for name in file.files}
-        else:
-            from safetensors.numpy import load
-
-            found = load(path.read_bytes())
-    except Exception as error:  # zipfile, numpy and safetensors each raise their own
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{path} cannot be read: {first}") from error
-    return {
-        name: np.asarray(values, dtype=np.float32)
-        for name, values in found.items()
-        if values.dtype.kind == "f" and not name.endswith(OPTIMISER)
-    }
-
-
-def _from_tensorflow(path: Path) -> dict[str, Floats]:
-    try:
-        from tensorflow.train import load_checkpoint
+        import tensorflow
     except ImportError as error:
         raise WeightsError(
             f"reading {path.name} needs TensorFlow, once: pip install 'robustlvq[tensorflow]'"
         ) from error
-    try:
-        reader = load_checkpoint(str(path.with_suffix("")))
-        names = [n for n in reader.get_variable_to_shape_map() if not n.endswith(OPTIMISER)]
-        found = {name: np.asarray(reader.get_tensor(name)) for name in names}
-    except Exception as error:  # TensorFlow raises what its own C++ raises
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{path} is not a readable checkpoint: {first}") from error
-    return {name: values for name, values in found.items() if values.dtype == np.float32}
+    reader = tensorflow.train.load_checkpoint(str(path).removesuffix(".index"))
+    kinds = reader.get_variable_to_dtype_map()
+    for name, shape in reader.get_variable_to_shape_map().items():
+        if kinds[name].is_floating:
+            yield Variable(name, tuple(shape), partial(reader.get_tensor, name))

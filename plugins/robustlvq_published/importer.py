@@ -1,4 +1,4 @@
-"""The importer ``published``: which file holds which model, and how each is read."""
+"""The importer ``published``."""
 
 from __future__ import annotations
 
@@ -6,23 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from robustlvq.api import ImportedWeights, WeightsError
-from robustlvq_published import checkpoint, graph
+from robustlvq_published import checkpoint, finding, graph
 
 __all__ = ["Published"]
-
-GRAPHS = {
-    "cnn.pb": "cnn",
-    "glvq.pb": "glvq",
-    "glvq_large.pb": "glvq-128",
-    "gmlvq.pb": "gmlvq",
-    "gmlvq_large.pb": "gmlvq-49",
-    "gtlvq.pb": "gtlvq",
-    "gtlvq_large.pb": "gtlvq-10",
-}
-"""The files of the paper's repository, and the model that each holds."""
-
-NATURAL = "natural"
-"""How the MNIST challenge calls its network that is not trained adversarially."""
 
 
 class Published:
@@ -33,18 +19,19 @@ class Published:
 
         Args:
             path: A frozen graph, a checkpoint, or a folder of either.
+
+        Raises:
+            WeightsError: There is none, or several checkpoints of one model.
         """
-        graphs = [path] if path.name in GRAPHS else [path / name for name in GRAPHS]
-        found = {GRAPHS[file.name]: file for file in graphs if file.is_file()}
-        if not found:
-            for folder, file in checkpoint.find(path):
-                name = "madry-natural" if folder == NATURAL else "madry"
-                if name in found:
-                    raise WeightsError(
-                        f"{path} holds several checkpoints ({found[name].name} and {file.name}); "
-                        "name the one to import"
-                    )
-                found[name] = file
+        below = finding.folders(path)
+        graphs = finding.graphs(path, below)
+        found = {**graphs, **finding.checkpoints(path, below, converted=not graphs)}
+        if not found and path.exists():
+            raise WeightsError(
+                f"{path} {'holds' if path.is_dir() else 'is'} none of the published files: "
+                f"{', '.join(finding.GRAPHS)}, or a checkpoint (.index, .npz, .safetensors) of the "
+                "MNIST challenge"
+            )
         return found
 
     def read(self, path: Path) -> ImportedWeights:
@@ -54,6 +41,6 @@ class Published:
             WeightsError: It is damaged, holds another model, or needs a package that is not
                 installed.
         """
-        if path.suffix == ".pb":
-            return graph.read(path, GRAPHS[path.name])
+        if path.name in finding.GRAPHS:
+            return graph.read(path, finding.GRAPHS[path.name])
         return checkpoint.read(path)

@@ -1,4 +1,4 @@
-"""From TensorFlow's layout of weights to PyTorch's, and checks of both."""
+"""From TensorFlow's layout of weights to PyTorch's, and what both readers check and say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from robustlvq.api import WeightsError
 
-__all__ = ["Floats", "convolution", "dense", "expect", "finite"]
+__all__ = ["Floats", "convolution", "dense", "expect", "finite", "first_line"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,3 +54,8 @@ def dense(kernel: Floats, pixels: int = 0) -> Floats:
         images = kernel.reshape(pixels, pixels, -1, kernel.shape[1])
         kernel = images.transpose(2, 0, 1, 3).reshape(kernel.shape)
     return np.ascontiguousarray(kernel.T)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

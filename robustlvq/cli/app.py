@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from robustlvq import __version__
-from robustlvq.cli import bench, doctor, reproduce, runs, show, train
+from robustlvq.cli import bench, doctor, import_, reproduce, runs, show, train
 from robustlvq.cli import list as list_module
 from robustlvq.errors import Cancelled, RobustLVQError
 
@@ -39,6 +39,7 @@ app.command("show", epilog=show.EPILOG)(show.show)
 app.add_typer(runs.app, name="runs")
 app.add_typer(reproduce.app, name="reproduce")
 app.command("train", epilog=train.EPILOG)(train.train)
+app.command("import", epilog=import_.EPILOG)(import_.import_command)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 _ClickUsageError: Any = typer.BadParameter.__mro__[1]

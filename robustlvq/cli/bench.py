@@ -24,6 +24,7 @@ EPILOG = (
     "robustlvq bench -m 'g*lvq' -a bim,fgsm -d mnist -n all\n\n"
     "robustlvq bench -m all -a all --json > result.json\n\n"
     "robustlvq bench -m mine.safetensors -a boundary -d digits.npz --ledger mine.db\n\n"
+    "robustlvq bench -m 'published/*' -a boundary --published-dir robust_LVQ_models\n\n"
     "robustlvq bench -m all -a all -n all --scheduler tcp://head-node:8786\n\n"
     "robustlvq bench -c bench.yaml\n\n"
     "Results are kept in a ledger; the same command again computes only what is missing, after "
@@ -131,6 +132,14 @@ def bench(
         Path | None,
         typer.Option(help="Where dataset files are looked for first.", show_default=False),
     ] = None,
+    published_dir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Import models called published/NAME from here, if that is not done yet.",
+            show_default=False,
+        ),
+    ] = None,
     options: Annotated[
         list[str] | None,
         typer.Option(
@@ -157,6 +166,7 @@ def bench(
         "batch_size": batch_size,
         "workers": workers,
         "data_dir": None if data_dir is None else str(data_dir),
+        "published_dir": published_dir,
         "scheduler": scheduler,
         "attack_timeout": timeout,
         "keep_adversarials": keep_adversarials or None,
@@ -203,7 +213,8 @@ def bench(
 
 def _check(config: BenchConfig, registry: Registry) -> None:
     """Look up everything that the configuration names; imports no torch."""
-    from robustlvq.run.plan import plan_attacks, resolve_models
+    from robustlvq.run.plan import import_named, plan_attacks, resolve_models
 
-    resolve_models(config.models, registry)
+    failed = import_named(config.models, config.published_dir, registry)
+    resolve_models(config.models, registry, failed)
     plan_attacks(config.attacks, config.profile, config.attack_options, registry)

@@ -8,9 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from robustlvq.cli.output import print_json, print_rows, print_unavailable
+from robustlvq.core.imported import imported, imported_file
 from robustlvq.core.locate import find_weights
 from robustlvq.core.paths import trained_weights
 from robustlvq.core.registry import Plugin, Registry
+from robustlvq.core.weights_header import read_header
+from robustlvq.errors import RobustLVQError
 
 __all__ = ["Kind", "list_command"]
 
@@ -25,6 +28,7 @@ class Kind(str, Enum):
     DATASETS = "datasets"
     METRICS = "metrics"
     CERTIFIERS = "certifiers"
+    IMPORTERS = "importers"
     PLUGINS = "plugins"
 
 
@@ -32,7 +36,7 @@ def list_command(
     kind: Annotated[Kind | None, typer.Argument(help="Only one kind.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List models, attacks, datasets, metrics, certifiers and plugins."""
+    """List models, attacks, datasets, metrics, certifiers, importers and plugins."""
     registry = Registry.discover()
     kinds = [kind] if kind else [one for one in Kind if _rows(registry, one)]
     listed = {one.value: _rows(registry, one) for one in kinds}
@@ -62,7 +66,7 @@ def _rows(registry: Registry, kind: Kind) -> list[dict[str, Any]]:
 
 
 def _model_rows(registry: Registry) -> list[dict[str, Any]]:
-    return [
+    rows = [
         {
             "name": name,
             "weights": (kind := find_weights(entry.spec)[0]) or "none",
@@ -72,6 +76,27 @@ def _model_rows(registry: Registry) -> list[dict[str, Any]]:
         }
         for name, entry in registry.models.entries.items()
     ]
+    rows += [
+        {
+            "name": reference,
+            "weights": "imported",
+            "own": "",
+            "provider": entry.plugin.distribution,
+            "summary": _imported_from(reference),
+        }
+        for importer, entry in registry.importers.entries.items()
+        for reference in imported(importer)
+    ]
+    return rows
+
+
+def _imported_from(reference: str) -> str:
+    try:
+        header = read_header(imported_file(reference), hashed=False)
+    except RobustLVQError:
+        return "damaged; `robustlvq doctor` says more"
+    source = str(header.facts.get("source", "an unknown file"))
+    return f"{header.model}, from {source}"
 
 
 def _own(name: str) -> str:

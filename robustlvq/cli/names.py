@@ -11,16 +11,23 @@ __all__ = ["attack_settings", "complete", "settings"]
 
 
 def complete(kind: str) -> Callable[[str], list[str]]:
-    """A completer for the registered names of one kind ("models", "attacks", "datasets")."""
+    """A completer for the registered names of one kind ("models", "attacks", "datasets", ...).
+
+    Imported models are among the models, behind the registered ones.
+    """
 
     def names(incomplete: str) -> list[str]:
+        from robustlvq.core.imported import imported
         from robustlvq.core.registry import Registry
 
         # What comes before the last comma is already chosen.
         done, comma, start = incomplete.rpartition(",")
-        known = list(getattr(Registry.discover(), kind))
+        registry = Registry.discover()
+        known = list(getattr(registry, kind))
         if kind in ("models", "attacks"):
             known.append("all")
+        if kind == "models":
+            known += [one for importer in registry.importers for one in imported(importer)]
         return [f"{done}{comma}{name}" for name in known if name.startswith(start)]
 
     return names

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from robustlvq.core.config import Config, as_mapping
-from robustlvq.core.imported import imported_file
+from robustlvq.core.imported import imported, imported_file, not_imported
 from robustlvq.core.locate import find_weights
 from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
-from robustlvq.core.specs import Factory, ModelSpec
+from robustlvq.core.specs import ModelSpec, qualified_name
 from robustlvq.core.weights_header import WeightsHeader, read_header
 from robustlvq.errors import RobustLVQError, UnknownNameError, WeightsError
 
@@ -55,13 +55,6 @@ class ModelIdentity:
         named = {"shipped": self.spec.name, "trained": self.spec.name, "imported": self.name}
         name = named.get(self.weights)
         return f"weights of {name!r}" if name else self.weights
-
-
-def qualified_name(factory: Factory) -> str:
-    """A factory as text, ``package.module:callable``."""
-    if isinstance(factory, str):
-        return factory
-    return f"{factory.__module__}:{getattr(factory, '__qualname__', type(factory).__name__)}"
 
 
 def architecture_of(spec: ModelSpec) -> str:
@@ -105,14 +98,15 @@ def identify(reference: str, registry: Registry) -> ModelIdentity:
 
 
 def _imported(reference: str, importer: str, registry: Registry) -> ModelIdentity:
+    if reference not in imported(importer):
+        raise not_imported(reference)
     path = imported_file(reference)
-    if not path.is_file():
-        raise WeightsError(
-            f"{reference!r} is not imported yet: robustlvq import {importer} PATH, where PATH is "
-            "the folder with the original files"
-        )
     header = read_header(path)
-    return _with_weights(registry.models[header.model], header, reference, path, "imported")
+    try:
+        spec = registry.models[header.model]
+    except UnknownNameError as error:
+        raise WeightsError(f"{reference}: {error}") from error
+    return _with_weights(spec, header, reference, path, "imported")
 
 
 def _with_weights(

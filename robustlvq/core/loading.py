@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 from robustlvq.core.config import Config, as_mapping
 from robustlvq.core.identity import ModelIdentity, architecture_of, identify
+from robustlvq.core.imported import import_weights
+from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
 from robustlvq.core.specs import ModelSpec
 from robustlvq.core.weights import Weights, load_into, read_weights
@@ -53,24 +56,34 @@ def load_model(
     *,
     registry: Registry | None = None,
     device: str | torch.device = "cpu",
+    published_dir: str | Path | None = None,
 ) -> torch.nn.Module:
     """A trained model, in eval mode.
 
     Args:
-        name: A registered name (``"glvq"``), a weight file (``"my.safetensors"``), or both
-            (``"glvq=my.safetensors"``).
+        name: A registered name (``"glvq"``), a weight file (``"my.safetensors"``), both
+            (``"glvq=my.safetensors"``), or what was imported (``"published/glvq"``).
         registry: Defaults to everything that is installed.
         device: Where to put it.
+        published_dir: A file or folder from which what is called ``IMPORTER/NAME`` is imported,
+            unless that was done and its file did not change.
 
     Returns:
         A module that maps float32 (N, \\*shape) in [0, 1] to class scores (N, classes).
 
     Raises:
         UnknownNameError: No such model.
+        UsageError: It is not imported, or not in ``published_dir``.
         WeightsError: No weights, or damaged ones, or of another architecture, or of a model
             that is not registered.
     """
-    return open_model(name, registry or Registry.discover()).module.to(device)
+    registry = registry or Registry.discover()
+    if published_dir is not None:
+        importer = name.partition("/")[0]
+        for one in import_weights(importer, expanded(published_dir), registry, [name]):
+            if one.error is not None:
+                raise one.error
+    return open_model(name, registry).module.to(device)
 
 
 def open_model(reference: str, registry: Registry) -> OpenedModel:

@@ -38,6 +38,7 @@ __all__ = [
     "ModelSpec",
     "Spec",
     "Variant",
+    "qualified_name",
     "resolve",
 ]
 
@@ -63,6 +64,13 @@ def resolve(factory: Factory, owner: str) -> Callable[..., Any]:
     if not callable(found):
         raise PluginError(f"{owner}: {factory!r} is not callable")
     return found  # type: ignore[no-any-return]
+
+
+def qualified_name(factory: Factory) -> str:
+    """A factory as text, ``package.module:callable``."""
+    if isinstance(factory, str):
+        return factory
+    return f"{factory.__module__}:{getattr(factory, '__qualname__', type(factory).__name__)}"
 
 
 @dataclass(frozen=True)
@@ -322,12 +330,18 @@ class CertifierSpec(Spec):
 class ImporterSpec(Spec):
     """A reader of weights that were trained, and saved, by other software.
 
+    Its name has no ``/``: what it imports is called ``IMPORTER/MODEL``.
+
     Attributes:
         factory: Called without arguments; returns an :class:`robustlvq.api.Importer`.
     """
 
     factory: Factory = ""
     kind_of_spec: ClassVar[str] = "importer"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("/" not in self.name, self._owner, "name", self.name, "without '/'")
 
     def build(self) -> Any:
         """The importer."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from robustlvq.errors import OutputError, WeightsError
 __all__ = ["FORMAT", "WeightsHeader", "read_header", "unreadable", "write_file"]
 
 FORMAT = "robustlvq-weights-1"
+
+LENGTH = ALIGNMENT = 8
+"""Bytes of the length that a safetensors file begins with, and what its header is padded to."""
 
 DEPTH = 20
 """How deep the mappings and lists of a header may be nested; those written here have three."""
@@ -42,8 +46,12 @@ class WeightsHeader:
     sha256: str = ""
 
 
-def read_header(path: Path) -> WeightsHeader:
+def read_header(path: Path, *, hashed: bool = True) -> WeightsHeader:
     """Read the header of a weight file.
+
+    Args:
+        path: The file.
+        hashed: Also read the whole file, for its SHA-256, which is "" otherwise.
 
     Raises:
         WeightsError: It is missing, not a safetensors file, damaged, has more than 8 GiB, or has
@@ -65,7 +73,7 @@ def read_header(path: Path) -> WeightsHeader:
                 f"{path} was not written by robustlvq (no {FORMAT!r} header); "
                 "make it with `robustlvq train`"
             )
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if hashed else ""
     except WeightsError:
         raise
     except Exception as error:
@@ -99,13 +107,31 @@ def write_file(
         "config": json.dumps(dict(header.config), sort_keys=True),
         "facts": json.dumps(dict(header.facts), sort_keys=True),
     }
-    partial = path.with_name(path.name + ".partial")
+    # Of this process: two that write the same file do not write into one another's.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(encode(texts))
+        partial.write_bytes(_in_order(encode(texts)))
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write weights to {path}: {error}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with sorted metadata.
+
+    The library writes them in a random order, and the SHA-256 of the file is what results are
+    known by: the same weights must be the same bytes.
+    """
+    size = int.from_bytes(content[:LENGTH], "little")
+    header = json.loads(content[LENGTH : LENGTH + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    return b"".join([len(text).to_bytes(LENGTH, "little"), text, content[LENGTH + size :]])
 
 
 def unreadable(path: Path, error: Exception) -> WeightsError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from robustlvq.core.imported import imported
 from robustlvq.core.locate import find_weights
 from robustlvq.core.paths import trained_weights
 from robustlvq.core.registry import Entry
@@ -20,9 +21,21 @@ USUAL_SHAPE = (1, 28, 28)
 
 
 def weights(subject: Subject) -> Iterator[Finding]:
-    """Every registered model, and what was trained here under the name of a shipped one."""
+    """Every registered model, what was trained here under a shipped name, and what was imported."""
     for name, entry in subject.registry.models.entries.items():
         yield from guarded(name, _model, subject, entry)
+    for importer in subject.registry.importers:
+        for reference in imported(importer):
+            yield from guarded(reference, _imported, subject, reference)
+
+
+def _imported(subject: Subject, reference: str) -> Iterator[Finding]:
+    if subject.torch_failure:
+        yield note(reference, "imported; not checked, torch cannot be used", "see Installation")
+        return
+    importer = reference.partition("/")[0]
+    cure = f"robustlvq import {importer} PATH, where PATH holds the original files"
+    yield _opened(subject, reference, reference, "imported", cure)
 
 
 def _model(subject: Subject, entry: Entry[ModelSpec]) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from robustlvq.core.document import Document
 from robustlvq.core.registry import Registry
 from robustlvq.errors import shown
 from robustlvq.metrics import THRESHOLDS
-from robustlvq.run.plan import plan_attacks, resolve_attacks, resolve_models
+from robustlvq.run.plan import import_named, plan_attacks, resolve_attacks, resolve_models
 
 __all__ = ["BenchConfig", "read_config"]
 
@@ -35,7 +35,8 @@ class BenchConfig(Config):
 
     Attributes:
         models: Registered names, globs, ``all`` (every model with weights), or weight files
-            (``my.safetensors``, ``glvq=my.safetensors``).
+            (``my.safetensors``, ``glvq=my.safetensors``), or what was imported
+            (``published/glvq``, ``published/*``).
         attacks: Names, families (``bim``), globs, or ``all``.
         dataset: A registered name, ``name:split``, or the path of an ``.npz`` file.
         samples: How many samples, or "all".
@@ -45,6 +46,8 @@ class BenchConfig(Config):
         batch_size: Samples per shard; 0 takes what suits the device. Changes no result.
         thresholds: t_p by norm; what is not given is as in the paper, None shows no accuracy.
         data_dir: Where dataset files are looked for first.
+        published_dir: A file or folder from which models called ``IMPORTER/NAME`` are imported,
+            unless that was done and their files did not change.
         attack_options: Options by attack or family, for instance ``{"boundary": {...}}``.
         workers: Shards that are computed at the same time; 0 takes all cores on the CPU and
             one on a GPU. Changes no result.
@@ -67,6 +70,7 @@ class BenchConfig(Config):
     batch_size: int = 0
     thresholds: Mapping[str, float | None] = field(default_factory=lambda: _EMPTY)
     data_dir: str | None = None
+    published_dir: str | None = None
     attack_options: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _EMPTY)
     workers: int = 0
     scheduler: str | None = None
@@ -84,7 +88,8 @@ class BenchConfig(Config):
         check_range(OWNER, "batch_size", self.batch_size, 0, float("inf"))
         check_range(OWNER, "workers", self.workers, 0, 1024)
         check_range(OWNER, "attack_timeout", self.attack_timeout, 0, float("inf"))
-        for name, path in (("ledger", self.ledger), ("scheduler", self.scheduler)):
+        for name in ("ledger", "scheduler", "published_dir"):
+            path = getattr(self, name)
             if path is not None and not path.strip():
                 raise ConfigError(f"{OWNER}: {name} is empty")
         known = {norm.value: limit for norm, limit in THRESHOLDS.items()}
@@ -132,8 +137,9 @@ def _check_names(
     """Look up every name; one of the file that is wrong is raised with its line."""
 
     def models(config: BenchConfig) -> None:
+        failed = import_named(config.models, config.published_dir, registry)
         for name in config.models:
-            resolve_models([name], registry)
+            resolve_models([name], registry, failed)
 
     def profile(config: BenchConfig) -> None:
         try:

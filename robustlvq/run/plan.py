@@ -9,15 +9,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from robustlvq.api import Config, Norm, UnknownNameError, UsageError, WeightsError
-from robustlvq.core.imported import imported
+from robustlvq.api import Config, Norm, RobustLVQError, UnknownNameError, UsageError
+from robustlvq.core.imported import import_weights, imported, not_imported
 from robustlvq.core.locate import find_weights
+from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
 
 __all__ = [
     "AttackPlan",
     "Shard",
     "cut",
+    "import_named",
     "model_keys",
     "plan_attacks",
     "resolve_attacks",
@@ -72,17 +74,65 @@ def split_names(names: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
-def resolve_models(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
+def import_named(
+    names: Iterable[str], folder: str | None, registry: Registry
+) -> dict[str, RobustLVQError]:
+    """Import what is named ``IMPORTER/NAME`` from a file or folder, where that is not done yet.
+
+    Args:
+        names: As for :func:`resolve_models`.
+        folder: Where the original files are; None imports nothing.
+        registry: What there is.
+
+    Returns:
+        Why models that are named could not be imported, by reference.
+
+    Raises:
+        UsageError: No importer is named, or a model that is neither there nor imported.
+        WeightsError: There is nothing to import.
+    """
+    if folder is None:
+        return {}
+    wanted: dict[str, list[str]] = {}
+    for name in names:
+        if _importer(name, registry):
+            wanted.setdefault(name.partition("/")[0], []).append(name)
+    if not wanted:
+        known = " or ".join(f"{importer}/NAME" for importer in registry.importers)
+        raise UsageError(
+            f"published_dir is given, but no model of it is named: write -m {known or 'a model'}"
+        )
+    return {
+        one.reference: one.error
+        for importer, patterns in wanted.items()
+        for one in import_weights(importer, expanded(folder), registry, patterns)
+        if one.error is not None
+    }
+
+
+def _importer(name: str, registry: Registry) -> bool:
+    """Whether a name is of something imported."""
+    is_file = "=" in name or name.endswith(".safetensors")
+    return (
+        not is_file and name.partition("/")[0] in registry.importers and name not in registry.models
+    )
+
+
+def resolve_models(
+    names: Sequence[str], registry: Registry, failed: Iterable[str] = ()
+) -> tuple[str, ...]:
     """The models that references stand for, each once.
 
     Args:
         names: Registered names, globs, ``all``, weight files, or imported models; see
             :class:`BenchConfig`.
         registry: What there is.
+        failed: References of models that could not be imported, which can be named as well.
 
     Raises:
         UnknownNameError: A name or glob that matches none; the nearest is named.
-        UsageError: ``all``, but no model has weights; or no name at all.
+        UsageError: ``all``, but no model has weights; or no name at all; or nothing of that
+            name is imported.
     """
     models = registry.models
     found: list[str] = []
@@ -97,8 +147,8 @@ def resolve_models(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
             if not ready:
                 raise UsageError("no model has weights here; make some: robustlvq train NAME")
             found += ready
-        elif name.partition("/")[0] in registry.importers and name not in models:
-            found += _imported(name)
+        elif _importer(name, registry):
+            found += _imported(name, failed)
         elif any(sign in name for sign in GLOB):
             found += models.matching(name)
         else:
@@ -108,18 +158,12 @@ def resolve_models(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _imported(name: str) -> list[str]:
+def _imported(name: str, failed: Iterable[str]) -> list[str]:
     """The imported models that ``IMPORTER/NAME`` or a glob of it stands for."""
-    importer = name.partition("/")[0]
-    known = imported(importer)
-    if not known:
-        raise WeightsError(
-            f"nothing is imported by {importer!r} yet: robustlvq import {importer} PATH, where "
-            "PATH holds the original files"
-        )
+    known = sorted({*imported(name.partition("/")[0]), *failed})
     found = [one for one in known if fnmatchcase(one, name)]
     if not found:
-        raise UnknownNameError("imported model", name, known, f"{', '.join(known)} are imported")
+        raise not_imported(name)
     return found
 
 

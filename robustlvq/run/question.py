@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -12,13 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from robustlvq.api import Dataset, RobustLVQError, UsageError, as_mapping
-from robustlvq.core.identity import ModelIdentity, identify, qualified_name
+from robustlvq.core.identity import ModelIdentity, identify
 from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
+from robustlvq.core.specs import qualified_name
 from robustlvq.data import open_dataset
 from robustlvq.ledger import Ledger, cell_keys
 from robustlvq.run.config import BenchConfig
-from robustlvq.run.plan import AttackPlan, model_keys, plan_attacks, resolve_models
+from robustlvq.run.plan import (
+    AttackPlan,
+    import_named,
+    model_keys,
+    plan_attacks,
+    resolve_models,
+)
 
 __all__ = ["ModelFacts", "Question", "missing_samples", "resolve", "versions"]
 
@@ -131,13 +138,13 @@ def resolve(
         RobustLVQError: The dataset cannot be used.
     """
     attacks = plan_attacks(config.attacks, config.profile, config.attack_options, registry)
+    own = {name: value for name, value in modules.items() if not isinstance(value, str)}
+    others = {name: value for name, value in modules.items() if isinstance(value, str)}
+    failed = import_named((*config.models, *others.values()), config.published_dir, registry)
     references: tuple[str, ...] = ()
     if config.models or not modules:
-        references = resolve_models(config.models, registry)
-    own = {name: value for name, value in modules.items() if not isinstance(value, str)}
-    renamed = {
-        name: _single(value, registry) for name, value in modules.items() if isinstance(value, str)
-    }
+        references = resolve_models(config.models, registry, failed)
+    renamed = {name: _single(value, registry, failed) for name, value in others.items()}
     if dataset is None:
         folder = expanded(config.data_dir) if config.data_dir else None
         dataset = open_dataset(config.dataset, registry, folder)
@@ -147,6 +154,8 @@ def resolve(
     unusable: dict[str, RobustLVQError] = {}
     for name, reference in {**named, **renamed}.items():
         try:
+            if reference in failed:
+                raise failed[reference]
             identities[name] = identify(reference, registry)
         except RobustLVQError as error:
             unusable[name] = error
@@ -213,9 +222,9 @@ def _model_header(name: str, model: ModelFacts) -> dict[str, Any]:
     }
 
 
-def _single(reference: str, registry: Registry) -> str:
+def _single(reference: str, registry: Registry, failed: Iterable[str]) -> str:
     """The one model that a reference stands for."""
-    found = resolve_models([reference], registry)
+    found = resolve_models([reference], registry, failed)
     if len(found) > 1:
         raise UsageError(f"{reference!r} stands for {len(found)} models; a name can have only one")
     return found[0]

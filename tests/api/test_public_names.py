@@ -32,7 +32,8 @@ def test_bench_stays_a_function_after_every_import():
 def test_names_of_the_api():
     assert set(robustlvq.api.__all__) == {
         *("Attack", "AttackError", "AttackSpec", "Bounds", "Cancelled", "CertifierSpec"),
-        *("Config", "ConfigError", "DataError", "Dataset", "DatasetSpec", "Loss", "MetricSpec"),
+        *("Config", "ConfigError", "DataError", "Dataset", "DatasetSpec", "ImportedWeights"),
+        *("Importer", "ImporterSpec", "Loss", "MetricSpec"),
         *("ModelError", "ModelSpec", "Norm", "Oracle", "Outcome", "PluginError"),
         *("RobustLVQError", "Target", "Trainable", "UnknownNameError", "UsageError", "Variant"),
         *("WeightsError", "as_mapping", "attack_samples", "cache_dir", "check_range"),

@@ -195,12 +195,13 @@ def test_show_of_nothing_and_of_a_damaged_ledger(robustlvq, tmp_path, points):
 
 
 @pytest.mark.parametrize(
-    "kind", ["models", "attacks", "datasets", "metrics", "certifiers", "plugins"]
+    "kind", ["models", "attacks", "datasets", "metrics", "certifiers", "importers", "plugins"]
 )
 def test_list(robustlvq, kind):
     code, out, err = robustlvq("list", kind)
     assert (code, err) == (0, "")
-    assert out.splitlines()[0] == kind if kind != "certifiers" else "certifiers: none\n"
+    none = kind in ("certifiers", "importers")
+    assert out.splitlines()[0] == (f"{kind}: none" if none else kind)
     code, out, _ = robustlvq("list", kind, "--json")
     rows = json.loads(out)[kind]
     assert all(row["name"] for row in rows)
@@ -223,7 +224,7 @@ def test_help_and_version(robustlvq):
     assert robustlvq("--version") == (0, f"robustlvq {__version__}\n", "")
     code, out, _ = robustlvq("--help")
     assert code == 0
-    for command in ("list", "bench", "show", "train"):
+    for command in ("list", "bench", "show", "train", "import"):
         assert command in out
         code, text, _ = robustlvq(command, "--help")
         assert code == 0

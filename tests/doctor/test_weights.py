@@ -1,10 +1,16 @@
+from importlib.metadata import EntryPoint
+
 import pytest
 import torch
 
 from robustlvq.api import ModelSpec, hookimpl
+from robustlvq.core.imported import import_weights, imported_file
 from robustlvq.core.paths import trained_weights
+from robustlvq.core.registry import Registry
 from robustlvq.core.weights import Weights, save_weights
 from robustlvq.doctor import weights
+from robustlvq.doctor.subject import Subject
+from tests.doctor.conftest import with_registry
 from tests.tiny import HalfConfig
 
 GOOD = Weights("half", "tests.tiny:Half", {}, state={"threshold": torch.tensor(0.5)})
@@ -146,3 +152,28 @@ def test_without_torch_models_are_not_opened(subject, marks):
     told = marks(weights.weights(subject))
     assert {mark for mark, _ in told.values()} == {"note"}
     assert told["untrained"][1].endswith("robustlvq train untrained")
+
+
+def test_imported_weights(tmp_path, marks):
+    points = [EntryPoint(name, f"tests.{name}", "robustlvq") for name in ("tiny", "importing")]
+    registry = Registry.discover(points)
+    subject = with_registry(Subject(), registry)
+    for name, text in (("good", "0.5"), ("cut", "0.5"), ("shape", "shape")):
+        (tmp_path / f"{name}.half").write_text(text)
+    assert not any(one.error for one in import_weights("texts", tmp_path, registry))
+    cut = imported_file("texts/cut")
+    cut.write_bytes(cut.read_bytes()[:-1])
+    told = marks(weights.weights(subject))
+    assert told["texts/good"][0] == "ok"
+    assert told["texts/good"][1].startswith("imported, SHA-256 ")
+    for name, message in (("cut", "not a readable safetensors file"), ("shape", "has shape (3,)")):
+        assert told[f"texts/{name}"][0] == "problem"
+        assert message in told[f"texts/{name}"][1]
+        cure = "-> robustlvq import texts PATH, where PATH holds the original files"
+        assert told[f"texts/{name}"][1].endswith(cure)
+    vars(subject)["torch_failure"] = "it is broken"
+    told = marks(weights.weights(subject))
+    assert told["texts/good"] == (
+        "note",
+        "imported; not checked, torch cannot be used -> see Installation",
+    )

@@ -27,6 +27,7 @@ pytest.importorskip("distributed", reason="distributed is an extra")
 if sys.platform != "linux":
     pytest.skip("needs process groups", allow_module_level=True)
 
+from tests.robustlvq_published.files import GLVQ, random, write_graph
 from tests.run.test_cluster import Cluster, looks_often
 
 __all__ = ["looks_often"]
@@ -137,6 +138,24 @@ def test_the_client_needs_no_torch(cluster, tmp_path):
     )
     assert done.stdout.splitlines()[-1] == "0 False", done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_imported_model_is_computed_where_it_is_not_imported(
+    cluster, tmp_path, home, monkeypatch
+):
+    write_graph(tmp_path / "original" / "glvq.pb", random(GLVQ))
+    monkeypatch.setenv("ROBUSTLVQ_HOME", str(tmp_path / "of the worker"))
+    cluster.worker()
+    monkeypatch.setenv("ROBUSTLVQ_HOME", str(home))
+    options = {"samples": 8, "published_dir": tmp_path / "original"}
+    remote = bench("published/*", "fgm", scheduler=cluster.address, **options)
+    here = bench("published/glvq", "fgm", ledger=tmp_path / "here.db", **options)
+    assert not remote.failures
+    place = "published/glvq", "fgm"
+    np.testing.assert_array_equal(remote.distances[place], here.distances[place])
+    assert remote.record.models[0].fingerprint == here.record.models[0].fingerprint
+    assert (home / "imported" / "published" / "glvq.safetensors").is_file()
+    assert not (tmp_path / "of the worker" / "imported").exists()
 
 
 def test_a_worker_that_dies_costs_nothing(cluster, tmp_path):

@@ -1,10 +1,14 @@
+from importlib.metadata import EntryPoint
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robustlvq.api import ConfigError, UnknownNameError, UsageError
+from robustlvq.api import ConfigError, UnknownNameError, UsageError, WeightsError
+from robustlvq.core.registry import Registry
 from robustlvq.run.plan import (
     cut,
+    import_named,
     model_keys,
     plan_attacks,
     resolve_attacks,
@@ -32,6 +36,28 @@ def test_models(registry):
 def test_an_unknown_model(registry, name):
     with pytest.raises(UnknownNameError, match="half"):
         resolve_models([name], registry)
+
+
+def test_imported_models(tmp_path):
+    registry = Registry.discover(
+        [EntryPoint(name, f"tests.{name}", "robustlvq") for name in ("tiny", "importing")]
+    )
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.half").write_text("0.5")
+    assert import_named(["half"], None, registry) == {}
+    with pytest.raises(WeightsError, match="nothing is imported by 'texts' yet"):
+        resolve_models(["texts/a"], registry)
+    assert import_named(["half", "texts/a"], str(tmp_path), registry) == {}
+    assert resolve_models(["texts/*", "half", "texts/a"], registry) == ("texts/a", "half")
+    assert "texts/a" not in resolve_models(["all"], registry)
+    (tmp_path / "b.half").write_text("damaged")
+    failed = import_named(["texts/*"], str(tmp_path), registry)
+    assert list(failed) == ["texts/b"]
+    assert resolve_models(["texts/*"], registry, failed) == ("texts/a", "texts/b")
+    # A weight file in a folder that is called like an importer is a file.
+    assert resolve_models(["texts/w.safetensors"], registry) == ("texts/w.safetensors",)
+    with pytest.raises(UsageError, match="no model of it is named"):
+        import_named(["texts/w.safetensors"], str(tmp_path), registry)
 
 
 def test_nothing_is_named(registry):

@@ -1,11 +1,15 @@
 """The plugin's own tests; they need nothing but what it installs, and pytest."""
 
+import numpy as np
+import pytest
 import torch
 from robustlvq_example.attack import NoiseLine
 from robustlvq_example.config import NearestMeanConfig, NoiseLineConfig
+from robustlvq_example.importer import Means
 from robustlvq_example.model import NearestMean
 
-from robustlvq.api import Norm, Target, attack_samples
+import robustlvq
+from robustlvq.api import Norm, Target, WeightsError, attack_samples
 
 
 class Half(torch.nn.Module):
@@ -38,3 +42,14 @@ def test_noise_line_ends_close_behind_the_boundary():
     assert (found >= nearest * (1 - 1e-5)).all()
     reached = outcome.adversarials.flatten(1).mean(1)
     assert torch.allclose(reached, torch.full((6,), 0.4), atol=1e-4)
+
+
+def test_means_of_other_software_become_a_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROBUSTLVQ_HOME", str(tmp_path / "home"))
+    means = np.random.default_rng(0).random((10, 784))
+    np.savez(tmp_path / "mine.npz", means=means)
+    model = robustlvq.load_model("means/mine", published_dir=tmp_path)
+    assert torch.equal(model.means, torch.tensor(means, dtype=torch.float32))
+    np.savez(tmp_path / "small.npz", means=means[:5])
+    with pytest.raises(WeightsError, match="must be"):
+        Means().read(tmp_path / "small.npz")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
-from robustlvq.core.identity import qualified_name
+from robustlvq.core.specs import qualified_name
 from robustlvq.errors import RobustLVQError
 from robustlvq.run.cluster.client import check_address, quiet, why_cancelled
 from robustlvq.run.cluster.connection import Connection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from robustlvq.api import AttackSpec, ModelSpec, Norm, hookimpl
+from robustlvq.api import AttackSpec, ImporterSpec, ModelSpec, Norm, hookimpl
 from robustlvq_example.config import NearestMeanConfig, NoiseLineConfig
 
 
@@ -32,5 +32,17 @@ def robustlvq_attacks() -> Sequence[AttackSpec]:
             box="black",
             factory="robustlvq_example.attack:NoiseLine",
             config=NoiseLineConfig,
+        )
+    ]
+
+
+@hookimpl
+def robustlvq_importers() -> Sequence[ImporterSpec]:
+    """The reader of class means."""
+    return [
+        ImporterSpec(
+            name="means",
+            summary="class means in .npz files, for nearest-mean",
+            factory="robustlvq_example.importer:Means",
         )
     ]
