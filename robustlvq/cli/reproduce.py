@@ -120,6 +120,14 @@ LedgerFile = Annotated[
         show_default="$ROBUSTLVQ_LEDGER, or one for all your runs",
     ),
 ]
+PublishedDir = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Import the paper's own weights from here, if that is not done yet.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help='Print JSON; inf is the text "inf".')]
 
 
@@ -146,6 +154,7 @@ def table1(
     workers: Workers = "0",
     scheduler: Scheduler = None,
     data_dir: DataDir = None,
+    published_dir: PublishedDir = None,
     ledger: LedgerFile = None,
     as_json: Json = False,
 ) -> None:
@@ -164,6 +173,7 @@ def table1(
         workers=workers,
         scheduler=scheduler,
         data_dir=data_dir,
+        published_dir=published_dir,
         ledger=ledger,
     )
     _check_out(out)
@@ -205,6 +215,7 @@ def findings(
     workers: Workers = "0",
     scheduler: Scheduler = None,
     data_dir: DataDir = None,
+    published_dir: PublishedDir = None,
     ledger: LedgerFile = None,
     as_json: Json = False,
 ) -> None:
@@ -229,6 +240,7 @@ def findings(
             workers=workers,
             scheduler=scheduler,
             data_dir=data_dir,
+            published_dir=published_dir,
             ledger=ledger,
         )
         comparison = _measured(request, registry)

@@ -15,8 +15,9 @@ from robustlvq.api import (
     check_range,
 )
 from robustlvq.core.identity import identify
-from robustlvq.core.imported import imported_file
+from robustlvq.core.imported import import_weights, imported_file
 from robustlvq.core.locate import find_weights
+from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
 from robustlvq.reproduce.paper_table import ATTACKS, COLUMNS, STOCHASTIC
 from robustlvq.run.config import BenchConfig
@@ -45,6 +46,8 @@ class Request(Config):
         seed, device, workers, batch_size, scheduler, data_dir, ledger: As for a benchmark.
         fresh: Compute everything again, in place of what the ledger has.
         compute: Compute what the ledger lacks; else only what is there is shown.
+        published_dir: A file or folder from which the paper's own weights are imported first; None
+            takes what was imported before.
         images: Of how many samples adversarial images are looked at (for ``findings``); None takes
             ``samples``, but at most 200.
     """
@@ -64,12 +67,15 @@ class Request(Config):
     ledger: str | None = None
     fresh: bool = False
     compute: bool = True
+    published_dir: str | None = None
     images: int | None = None
 
     def __post_init__(self) -> None:
         if self.fresh and not self.compute:
             raise UsageError("--fresh computes and --no-compute does not; give one of them")
         known = [column.name for column in COLUMNS]
+        if self.published_dir is not None and self.weights != PUBLISHED:
+            raise UsageError("--published-dir is for --weights published; give both")
         for name in self.models:
             if name not in known:
                 raise UnknownNameError("model of Table 1", name, known)
@@ -187,15 +193,16 @@ def choose(request: Request, registry: Registry) -> Chosen:
         WeightsError: There are none at all.
     """
     own = request.weights == PUBLISHED
+    broken: dict[str, RobustLVQError] = {}
     if own:
         _ = registry.importers[PUBLISHED]
+        broken = _import(request, registry)
     cure = f"robustlvq import {PUBLISHED} PATH" if own else "robustlvq train NAME"
     references: dict[str, str] = {}
     missing: list[str] = []
-    broken: dict[str, RobustLVQError] = {}
     for column in COLUMNS:
         name = column.name
-        if request.models and name not in request.models:
+        if name in broken or (request.models and name not in request.models):
             continue
         reference = f"{PUBLISHED}/{name}" if own else name
         if not _is_there(reference, own, registry):
@@ -214,6 +221,16 @@ def choose(request: Request, registry: Registry) -> Chosen:
         kind = "the paper's own weights are not imported" if own else "there are no weights here"
         raise WeightsError(f"{kind} ({', '.join(missing)}); {hint}")
     return Chosen(references, tuple(missing), broken, cure)
+
+
+def _import(request: Request, registry: Registry) -> dict[str, RobustLVQError]:
+    """Import from the folder of a request; returns why some columns cannot be."""
+    if request.published_dir is None:
+        return {}
+    columns = request.models or [column.name for column in COLUMNS]
+    outcomes = import_weights(PUBLISHED, expanded(request.published_dir), registry)
+    failed = {one.reference.partition("/")[2]: one.error for one in outcomes}
+    return {name: error for name, error in failed.items() if error and name in columns}
 
 
 def _is_there(reference: str, published: bool, registry: Registry) -> bool:

@@ -16,6 +16,7 @@ from robustlvq.core.locate import find_weights
 from robustlvq.core.registry import Registry
 from robustlvq.reproduce.paper_table import ATTACKS, COLUMNS
 from robustlvq.reproduce.run import _is_choice
+from tests.robustlvq_published.files import write_graph
 
 FEW = "-d", "mnist-5k", "-n", "6", "--workers", "1", "-a", "fgm,fgsm"
 
@@ -150,6 +151,21 @@ def test_the_papers_own_weights(robustlvq, imported):
     assert len(err.splitlines()) == 1
 
 
+def test_the_papers_own_weights_from_a_folder(robustlvq, home, tmp_path):
+    rng = np.random.default_rng(0)
+    prototypes = rng.random((10, 784)).astype(np.float32)
+    write_graph(tmp_path / "glvq.pb", {"capsule_1/minkowski_distance_1/prototypes": prototypes})
+    (tmp_path / "gmlvq.pb").write_bytes(b"damaged")
+    given = "reproduce", "table1", "--weights", "published", "--published-dir", tmp_path
+    code, out, _ = robustlvq(*given, *FEW)
+    assert code == 1
+    assert "failed: model gmlvq: " in out
+    assert "gmlvq.pb" in out
+    assert (home / "imported" / "published" / "glvq.safetensors").is_file()
+    code, out, _ = robustlvq(*given, *FEW, "-m", "glvq")
+    assert code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -164,6 +180,8 @@ def test_the_papers_own_weights(robustlvq, imported):
         (("--stochastic-samples", "-1"), 2, "samples = -1"),
         (("--stochastic-samples", "9000"), 2, "cannot take 9000"),
         (("--fresh", "--no-compute"), 2, "give one of them"),
+        (("--published-dir", "x"), 2, "is for --weights published"),
+        (("--weights", "published", "--published-dir", "x"), 1, "there is no x"),
         (("--no-compute",), 1, "there is no ledger"),
         (("-d", "mnits"), 2, "did you mean 'mnist'?"),
         (("--out", " "), 2, "--out is empty"),
