@@ -18,6 +18,7 @@ from robustlvq.api import Dataset, UsageError, config_from
 from robustlvq.core.paths import expanded, ledger_path
 from robustlvq.core.registry import Registry
 from robustlvq.ledger import Images, Ledger, RunFailure, RunRecord, open_run, read_images
+from robustlvq.report.masking import Flag, find_flags
 from robustlvq.report.table import ResultTable
 from robustlvq.run.config import BenchConfig
 from robustlvq.run.plan import split_names
@@ -56,6 +57,14 @@ class BenchResult:
     def failures(self) -> tuple[RunFailure, ...]:
         """What went wrong; empty if nothing did."""
         return self.record.failures
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """Signs that gradients were masked, by model and attack; see ``docs/masking.md``.
+
+        Those whose ``is_masking`` is False are for information only.
+        """
+        return find_flags(self.record)
 
     @property
     def distances(self) -> Mapping[tuple[str, str], npt.NDArray[np.float64]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from robustlvq.api import Norm
 from robustlvq.ledger import RunRecord
+from robustlvq.report.masking import flag_notes
 from robustlvq.report.summary import Score, Summary
 from robustlvq.report.text import MISSING, box, distance, share
 
@@ -166,17 +167,6 @@ def _best(scores: Sequence[Score]) -> tuple[int, ...]:
     return tuple(i for i, v in enumerate(firsts) if v == top and v >= 0) if len(scores) > 1 else ()
 
 
-def _masking(summary: Summary, model: str) -> str:
-    attacks, samples = summary.masked(model)
-    if not attacks:
-        return ""
-    return (
-        f"{', '.join(attacks)}: the gradient vanished on {samples} of "
-        f"{len(summary.record.samples)} samples ({model}); ∞ there is a sign of gradient masking, "
-        "not of robustness"
-    )
-
-
 def _lacking(scores: Sequence[Score]) -> list[str]:
     """Which attacks are missing from the worst cases with a star."""
     models: dict[tuple[str, ...], list[str]] = {}
@@ -203,7 +193,7 @@ def notes(summary: Summary) -> list[str]:
     if any(score.n < score.total for score in scores):
         lines.append(f"n/N: only n of N samples have a result; {MISSING}: none has")
     lines += _lacking(scores)
-    lines += [line for model in record.models if (line := _masking(summary, model.name))]
+    lines += flag_notes(summary.flags)
     native = [m.name for m in record.models if m.verified_in and "float64" not in m.verified_in]
     if native:
         lines.append(f"adversarials verified in float32 alone, not in float64: {', '.join(native)}")

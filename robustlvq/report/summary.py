@@ -13,6 +13,7 @@ import numpy.typing as npt
 from robustlvq.api import MetricSpec, Norm, RobustLVQError
 from robustlvq.ledger import AttackInfo, RunRecord
 from robustlvq.metrics import acc, jointly_robust, resample_acc, worst_case
+from robustlvq.report.masking import Flag, find_flags
 from robustlvq.report.value import Metric, Value, checked, failure
 
 __all__ = ["WORST", "Kind", "Score", "Summary"]
@@ -146,20 +147,10 @@ class Summary:
         """Whether there is any threshold to be within."""
         return any(limit is not None for limit in self.record.thresholds.values())
 
-    def masked(self, model: str) -> tuple[list[str], int]:
-        """The white-box attacks to which a model showed no gradient, and to how many samples.
-
-        Those count for which a gradient vanished and no adversarial was found.
-        """
-        names = []
-        samples = np.zeros(len(self.record.samples), dtype=bool)
-        for attack in self.record.attacks:
-            cell = self.record.cells[model, attack.name]
-            blind = (cell.arrays["zero_gradients"] > 0) & np.isposinf(cell.distance(attack.norm))
-            if attack.box == "white" and blind.any():
-                names.append(attack.name)
-                samples |= blind
-        return names, int(samples.sum())
+    @cached_property
+    def flags(self) -> tuple[Flag, ...]:
+        """The signs of gradient masking; see :mod:`robustlvq.report.masking`."""
+        return find_flags(self.record)
 
     def _joint(self, model: str) -> Score:
         """Joint threshold accuracy, footnote 6 of the paper; only where a threshold is set."""
