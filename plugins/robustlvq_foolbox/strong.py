@@ -64,6 +64,12 @@ FIRST_STEP = 0.25
 CLOSER = 0.98
 """Radius that a restart tries, as a share of the closest distance so far."""
 
+BACK = 0.9
+"""Where DeepFool goes on after a success, as a share of the way from the clean input."""
+
+PULL = 0.1
+"""The largest share of the projection of the clean input in a step of DeepFool."""
+
 
 class _Strong(OracleAttack):
     paper: OracleAttack
@@ -230,34 +236,73 @@ class _StrongDeepFool(_Strong):
     config: StrongDeepFoolConfig
 
     def _again(self, oracle: Oracle) -> None:
-        """Project the clean input on the boundaries linearised at the last point, repeatedly.
+        """On differences of the scores themselves, inside the box, beyond the first success."""
+        self._project(oracle)
+        self._return(oracle)
 
-        On differences of the scores themselves; inside the box; beyond the first success.
-        """
+    def _project(self, oracle: Oracle) -> None:
+        """Project the clean input on the nearest boundary as it looks from the last point."""
         rows, clean = oracle.all_rows(), oracle.x.flatten(1)
         x = clean
-        for number in range(self.config.returns):
-            scores, jacobian = oracle.jacobian(x.view(-1, *oracle.x.shape[1:]), rows)
-            labels = oracle.y[rows]
-            own = scores.gather(1, labels[:, None])
-            each = torch.arange(len(rows), device=rows.device)
-            jacobian = jacobian.flatten(2)
-            away = jacobian - jacobian[each, labels][:, None]
-            classes = _nearest_classes(scores, labels, self.config.subsample)
-            away = away.gather(1, classes[:, :, None].expand(-1, -1, away.shape[2]))
-            gap = (own - scores).gather(1, classes)
-            # From the clean input, so that what was overdone before is taken back.
+        for _ in range(self.config.projections):
+            gap, away = self._boundaries(oracle, rows, x)
             gap = gap + (away * (x - clean)[:, None]).sum(2)
             gap = (gap * (1 + self.config.margin)).masked_fill(gap <= 0, torch.inf)
             change, there = nearest_boundary(clean, away, gap, self.norm, oracle.bounds)
-            pace = 1.0 if number < self.config.returns // 2 else 0.5
-            moved = x + pace * (clean + change - x)
-            moved = moved.clamp(oracle.bounds.lower, oracle.bounds.upper)
+            moved = (clean + change).clamp(oracle.bounds.lower, oracle.bounds.upper)
             going = there & (moved != x).any(1)
             rows, clean, x = rows[going], clean[going], moved[going]
             if not len(rows):
                 return
         oracle.is_adversarial(x.view(-1, *oracle.x.shape[1:]), rows)
+
+    def _return(self, oracle: Oracle) -> None:
+        """Steps to the boundary that is nearest to the last point, pulled to the clean input.
+
+        The fast adaptive boundary attack: each point is a mean of the projections of the last
+        point and of the clean input on one boundary; a success is moved back a little.
+        """
+        low, high = oracle.bounds
+        rows, clean = oracle.all_rows(), oracle.x.flatten(1)
+        x = clean
+        for _ in range(self.config.returns):
+            gap, away = self._boundaries(oracle, rows, x)
+            dual = away.norm(dim=2) if self.norm is Norm.L2 else away.abs().sum(2)
+            flat = dual <= 0
+            chosen = (gap.abs() / dual).masked_fill(flat, torch.inf).argmin(1)
+            each = torch.arange(len(rows), device=rows.device)
+            own, gap = away[each, chosen], gap[each, chosen]
+            here = self._onto(oracle, x, own, gap)
+            there = self._onto(oracle, clean, own, gap + (own * (x - clean)).sum(1))
+            sizes = [_length(step, self.norm) for step in (here, there)]
+            pull = (sizes[0] / (sizes[0] + sizes[1]).clamp_min(1e-12)).clamp_max(PULL)
+            beyond = 1 + self.config.overshoot
+            moved = (1 - pull) * (x + beyond * here) + pull * (clean + beyond * there)
+            moved = moved.clamp(low, high)
+            hit = oracle.is_adversarial(moved.view(-1, *oracle.x.shape[1:]), rows)
+            x = torch.where(hit[:, None], clean + BACK * (moved - clean), moved)
+
+    def _onto(
+        self, oracle: Oracle, x: torch.Tensor, away: torch.Tensor, gap: torch.Tensor
+    ) -> torch.Tensor:
+        """The step (R, n) from ``x`` (R, n) to a boundary, from whichever side."""
+        side = torch.where(gap < 0, -1.0, 1.0)[:, None]
+        step, there = nearest_boundary(
+            x, (side * away)[:, None], gap.abs()[:, None], self.norm, oracle.bounds
+        )
+        return torch.where(there[:, None], step, 0.0)
+
+    def _boundaries(
+        self, oracle: Oracle, rows: torch.Tensor, x: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """By how much the label leads the nearest classes (R, C), and what lessens it (R, C, n)."""
+        scores, jacobian = oracle.jacobian(x.view(-1, *oracle.x.shape[1:]), rows)
+        labels, jacobian = oracle.y[rows][:, None], jacobian.flatten(2)
+        classes = _nearest_classes(scores, labels, self.config.subsample)
+        shape = -1, -1, jacobian.shape[2]
+        own = jacobian.gather(1, labels[:, :, None].expand(shape))
+        away = jacobian.gather(1, classes[:, :, None].expand(shape)) - own
+        return scores.gather(1, labels) - scores.gather(1, classes), away
 
 
 class StrongL2DeepFool(_StrongDeepFool):
@@ -300,9 +345,16 @@ def _usable(oracle: Oracle, rows: torch.Tensor, gradient: torch.Tensor) -> torch
     return gradient
 
 
+def _length(steps: torch.Tensor, norm: Norm) -> torch.Tensor:
+    """(R, n) to (R, 1)."""
+    if norm is Norm.L2:
+        return steps.norm(dim=1, keepdim=True)
+    return steps.abs().amax(1, keepdim=True)
+
+
 def _nearest_classes(scores: torch.Tensor, labels: torch.Tensor, count: int) -> torch.Tensor:
-    """The highest scoring classes but the label's (R, min(count, C) - 1), int64."""
-    others = scores.scatter(1, labels[:, None], -torch.inf)
+    """The highest scoring classes but the labels (R, 1): (R, min(count, C) - 1), int64."""
+    others = scores.scatter(1, labels, -torch.inf)
     count = min(count, scores.shape[1]) - 1
     return others.argsort(dim=1, descending=True, stable=True)[:, :count]
 

@@ -83,19 +83,22 @@ class StrongDeepFoolConfig(DeepFoolConfig):
     """As :class:`DeepFoolConfig`.
 
     Attributes:
-        returns: Steps of the second search, which goes on after a success.
-        margin: How far beyond a linearised boundary it steps, as a share of the step.
+        projections: How often the clean input is projected on the nearest boundary.
+        margin: How far beyond it, as a share of the step.
+        returns: Steps after that, which go on after a success.
         refinements: Halvings between the closest adversarial and the next closer point that
             is none, on the line from the clean input.
     """
 
-    returns: int = 20
+    projections: int = 5
     margin: float = 0.01
+    returns: int = 30
     refinements: int = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()
         owner = type(self).__name__
-        check_range(owner, "returns", self.returns, 1, 1_000_000)
+        check_range(owner, "projections", self.projections, 0, 1_000_000)
+        check_range(owner, "returns", self.returns, 0, 1_000_000)
         check_range(owner, "margin", self.margin, 0, 100)
         check_range(owner, "refinements", self.refinements, 0, 100)

@@ -140,10 +140,13 @@ def _short(reference: str) -> str:
     return Path(own).name if own.endswith(".safetensors") else own
 
 
-def resolve_attacks(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
+def resolve_attacks(
+    names: Sequence[str], registry: Registry, profile: str = "paper"
+) -> tuple[str, ...]:
     """The attacks that names, families, globs and ``all`` stand for, in the paper's order.
 
-    A family stands for its members that are not extras, or for all if every one is.
+    A family stands for its members that are not extras, or for all if every one is. ``all``
+    also stands for the extras that the profile has in it.
 
     Raises:
         UnknownNameError: A name or glob that matches none; the nearest is named.
@@ -153,7 +156,7 @@ def resolve_attacks(names: Sequence[str], registry: Registry) -> tuple[str, ...]
     found: set[str] = set()
     for name in names:
         if name == "all":
-            found |= {own for own, spec in attacks.items() if not spec.extra}
+            found |= {own for own, spec in attacks.items() if spec.is_in_all(profile)}
         elif any(sign in name for sign in GLOB):
             matched = [own for own in attacks if fnmatchcase(own, name)]
             found |= set(matched or attacks.matching(name))
@@ -199,7 +202,7 @@ def plan_attacks(
         profiles |= set(spec.profiles)
     if profile not in profiles:
         raise UnknownNameError("profile", profile, profiles)
-    chosen = resolve_attacks(names, registry)
+    chosen = resolve_attacks(names, registry, profile)
     values: dict[str, dict[str, Any]] = {name: {} for name in chosen}
     # Families first: what is said about one attack stands, in whatever order it is said.
     for owner in sorted(options, key=lambda owner: owner in registry.attacks):
