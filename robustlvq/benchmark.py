@@ -115,7 +115,7 @@ def bench(
     dataset: str | Path | Dataset = "mnist-5k",
     samples: int | str = 100,
     *,
-    profile: str = "paper",
+    profile: str | Sequence[str] = "paper",
     device: str = "auto",
     seed: int = 0,
     batch_size: int = 0,
@@ -143,7 +143,9 @@ def bench(
         attacks: Names, families ("bim"), globs, or "all".
         dataset: A registered name, the path of an ``.npz`` file, or a :class:`Dataset`.
         samples: How many samples, or "all".
-        profile: "paper" (Foolbox 1.8 as the paper used it) or "foolbox" (stock Foolbox 3).
+        profile: "paper" (Foolbox 1.8 as the paper used it), "strong" (not fooled by saturated
+            gradients) or "foolbox" (stock Foolbox 3). With several, the attacks that the first
+            one has in another way are there once more, as ``NAME@PROFILE``.
         device: "auto", "cpu", "cuda" ...
         seed: Of all randomness; the same seed gives the same distances.
         batch_size: Samples per unit of work, 0 for what suits the device; changes no result.
@@ -174,7 +176,7 @@ def bench(
         "attacks": split_names(attacks),
         "dataset": "" if isinstance(dataset, Dataset) else str(dataset),
         "samples": samples,
-        "profile": profile,
+        "profile": split_names(profile),
         "device": str(device),
         "seed": seed,
         "batch_size": batch_size,

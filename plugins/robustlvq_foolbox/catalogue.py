@@ -234,7 +234,7 @@ STRONGER: Mapping[str, tuple[str, type[Config]]] = {
 """The paper's rows that are stronger in the profile ``strong``."""
 
 STRONG_EXTRAS: Mapping[str, Mapping[str, Any]] = {
-    "carlini-wagner": {"steps": 500},
+    "carlini-wagner": {"steps": 200, "stepsize": 0.05},
     "brendel-bethge-l2": {"steps": 200},
     "brendel-bethge-linf": {"steps": 200},
     "fmn-l0": {},

@@ -267,7 +267,7 @@ class _StrongDeepFool(_Strong):
         x = clean
         for _ in range(self.config.returns):
             gap, away = self._boundaries(oracle, rows, x)
-            dual = away.norm(dim=2) if self.norm is Norm.L2 else away.abs().sum(2)
+            dual = away.square().sum(2).sqrt() if self.norm is Norm.L2 else away.abs().sum(2)
             flat = dual <= 0
             chosen = (gap.abs() / dual).masked_fill(flat, torch.inf).argmin(1)
             each = torch.arange(len(rows), device=rows.device)
@@ -348,7 +348,7 @@ def _usable(oracle: Oracle, rows: torch.Tensor, gradient: torch.Tensor) -> torch
 def _length(steps: torch.Tensor, norm: Norm) -> torch.Tensor:
     """(R, n) to (R, 1)."""
     if norm is Norm.L2:
-        return steps.norm(dim=1, keepdim=True)
+        return steps.square().sum(1, keepdim=True).sqrt()
     return steps.abs().amax(1, keepdim=True)
 
 

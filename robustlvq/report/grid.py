@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from robustlvq.api import Norm
 from robustlvq.ledger import RunRecord
 from robustlvq.report.masking import flag_notes
-from robustlvq.report.summary import Score, Summary
+from robustlvq.report.summary import WORST, Score, Summary
 from robustlvq.report.text import MISSING, box, distance, share
 
 __all__ = ["Grid", "Line", "grids", "heading", "notes"]
@@ -59,7 +59,7 @@ def heading(record: RunRecord) -> str:
     parts = (
         record.header["dataset"]["name"],
         f"{len(record.samples)} samples",
-        f"profile {config['profile']}",
+        f"profile {config['profile'].replace(',', ', ')}",
         f"seed {config['seed']}",
         f"run {record.id}",
     )
@@ -79,6 +79,11 @@ def grids(summary: Summary, intervals: bool) -> list[Grid]:
             lines.append(_line(f"{attack.name} {box(attack)}", scores))
             if intervals:
                 lines.append(_interval_line(scores))
+        for profile in summary.profiles:
+            of_profile = summary.row("profile-worst-case", norm, f"{WORST}@{profile}")
+            lines.append(_line(f"worst case of {profile}", of_profile, style="total"))
+            if intervals:
+                lines.append(_interval_line(of_profile))
         scores = summary.row("worst-case", norm)
         lines += [_line("worst case", scores, style="total"), _interval_line(scores)]
         found.append(_grid(_title(norm, record.thresholds[norm]), models, lines))

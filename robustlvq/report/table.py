@@ -101,7 +101,8 @@ class ResultTable:
         """A tidy frame with a row per score.
 
         Columns: ``model``, ``attack``, ``kind`` ("clean", "attack", "worst-case" of a norm,
-        "cross-norm" worst case, "joint" accuracy), ``norm``, ``box``, ``n`` samples with a
+        "profile-worst-case" of each profile of several, "cross-norm" worst case, "joint"
+        accuracy), ``norm``, ``box``, ``n`` samples with a
         result of ``total``; each metric with its 95 % interval (``median``, ``median_low``,
         ``median_high``, ``acc`` ..., shares in [0, 1]); and for attacks ``found`` (share of
         the attacked samples), mean queries per sample ``forward`` and ``backward``, the share

@@ -16,12 +16,16 @@ from tests.robustlvq_foolbox.attacks import Plane, attacked, digits
 
 SPECS = {spec.name: spec for spec in catalogue()}
 ROWS = ["fgm", "deepfool-l2", "bim-l2", "fgsm", "deepfool-linf", "bim-linf", "mim"]
+SCAN = {"epsilons": 200}
+RADIUS = {"iterations": 5, "searches": 6, "steps": 12, "restarts": 1}
 QUICK: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("fgm", "fgsm"), {"epsilons": 200}),
-    **dict.fromkeys(
-        ("bim-l2", "bim-linf", "mim"), {"iterations": 5, "searches": 6, "steps": 12, "restarts": 1}
-    ),
-    **dict.fromkeys(("deepfool-l2", "deepfool-linf"), {"returns": 8}),
+    "fgm": SCAN,
+    "fgsm": SCAN,
+    "bim-l2": RADIUS,
+    "bim-linf": RADIUS,
+    "mim": RADIUS,
+    "deepfool-l2": {"returns": 8},
+    "deepfool-linf": {"returns": 8},
 }
 
 
