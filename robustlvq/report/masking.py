@@ -32,8 +32,11 @@ VANISHING = 0.05
 CLEARLY = 1.1
 """How many times as far an adversarial has to be to count as clearly farther."""
 
+FAR = 1.5
+"""The same for comparisons with black-box attacks, which search far longer than most others."""
+
 WEAKER = 0.5
-"""Share of samples on which a black-box attack has to be clearly closer."""
+"""Share of samples on which a black-box attack has to be so much closer."""
 
 BETTER = 0.25
 """Share of samples on which a single step has to be clearly closer than an iterative attack."""
@@ -145,11 +148,11 @@ def _vanishing(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
 
 
 def _weaker(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
-    """Some black-box attack is clearly closer, in the norm of the white-box attack."""
+    """Some black-box attack is far closer, in the norm of the white-box attack."""
     if not one.is_white or one.is_single_step:
         return None
     others = [other for other in seen if not other.is_white]
-    return _beaten(one, others, "weaker-than-black-box", WEAKER)
+    return _beaten(one, others, "weaker-than-black-box", FAR, WEAKER)
 
 
 def _single(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
@@ -157,7 +160,7 @@ def _single(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
     if not one.is_white or one.is_single_step:
         return None
     others = [o for o in seen if o.is_single_step and o.attack.norm is one.attack.norm]
-    return _beaten(one, others, "single-step-better", BETTER)
+    return _beaten(one, others, "single-step-better", CLEARLY, BETTER)
 
 
 def _no_success(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
@@ -180,12 +183,14 @@ RULES: tuple[Callable[[_Seen, Sequence[_Seen]], Flag | None], ...] = (
 )
 
 
-def _beaten(one: _Seen, others: Iterable[_Seen], kind: Kind, share: float) -> Flag | None:
-    """Flag ``one`` if one of the others, the one that is so most often, is clearly closer."""
+def _beaten(
+    one: _Seen, others: Iterable[_Seen], kind: Kind, ratio: float, share: float
+) -> Flag | None:
+    """Flag ``one`` if it is ``ratio`` times as far as another, the one of which it is so most."""
     found: list[tuple[_Seen, Mask]] = []
     for other in others:
         both = one.attacked & other.attacked
-        closer = (other.distance(one) * CLEARLY < one.delta)[both]
+        closer = (other.distance(one) * ratio < one.delta)[both]
         if _surely_above(closer, share):
             found.append((other, closer))
     if not found:
@@ -263,7 +268,7 @@ WORDS: dict[Kind, _Words] = {
         "find the flat or saturated part of the model, and replace it by a smooth one for attacks",
     ),
     "weaker-than-black-box": _Words(
-        "an attack without gradients came clearly closer:",
+        "an attack without gradients came far closer:",
         "its gradients mislead: trust the worst case only with --profile strong",
         "trust the attack without gradients, and give this one more iterations and restarts",
     ),

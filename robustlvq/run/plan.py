@@ -222,7 +222,7 @@ def plan_attacks(
         ConfigError: A value of an option is wrong.
     """
     profiles = split_names(profile) or ("",)
-    known = {"paper", "foolbox"}
+    known = {"paper", "strong", "foolbox"}
     for spec in registry.attacks.values():
         known |= set(spec.profiles)
     for one in profiles:
