@@ -265,7 +265,7 @@ WORDS: dict[Kind, _Words] = {
     "vanishing-gradient": _Words(
         "the gradient vanished (root mean square below 1e-8)",
         "attack with a loss that does not saturate: --profile strong",
-        "find the flat or saturated part of the model, and replace it by a smooth one for attacks",
+        "the model or this attack's loss saturates: judge by attacks that are not flagged",
     ),
     "weaker-than-black-box": _Words(
         "an attack without gradients came far closer:",
