@@ -18,6 +18,7 @@ from robustlvq.api import Dataset, UsageError, config_from
 from robustlvq.core.paths import expanded, ledger_path
 from robustlvq.core.registry import Registry
 from robustlvq.ledger import Images, Ledger, RunFailure, RunRecord, open_run, read_images
+from robustlvq.report.masking import Flag, find_flags
 from robustlvq.report.table import ResultTable
 from robustlvq.run.config import BenchConfig
 from robustlvq.run.plan import split_names
@@ -56,6 +57,14 @@ class BenchResult:
     def failures(self) -> tuple[RunFailure, ...]:
         """What went wrong; empty if nothing did."""
         return self.record.failures
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """Signs that gradients were masked, by model and attack; see ``docs/masking.md``.
+
+        Those whose ``is_masking`` is False are for information only.
+        """
+        return find_flags(self.record)
 
     @property
     def distances(self) -> Mapping[tuple[str, str], npt.NDArray[np.float64]]:
@@ -106,7 +115,7 @@ def bench(
     dataset: str | Path | Dataset = "mnist-5k",
     samples: int | str = 100,
     *,
-    profile: str = "paper",
+    profile: str | Sequence[str] = "paper",
     device: str = "auto",
     seed: int = 0,
     batch_size: int = 0,
@@ -136,7 +145,9 @@ def bench(
         attacks: Names, families ("bim"), globs, or "all".
         dataset: A registered name, the path of an ``.npz`` file, or a :class:`Dataset`.
         samples: How many samples, or "all".
-        profile: "paper" (Foolbox 1.8 as the paper used it) or "foolbox" (stock Foolbox 3).
+        profile: "paper" (Foolbox 1.8 as the paper used it), "strong" (not fooled by saturated
+            gradients) or "foolbox" (stock Foolbox 3). With several, the attacks that the first
+            one has in another way are there once more, as ``NAME@PROFILE``.
         device: "auto", "cpu", "cuda" ...
         seed: Of all randomness; the same seed gives the same distances.
         batch_size: Samples per unit of work, 0 for what suits the device; changes no result.
@@ -169,7 +180,7 @@ def bench(
         "attacks": split_names(attacks),
         "dataset": "" if isinstance(dataset, Dataset) else str(dataset),
         "samples": samples,
-        "profile": profile,
+        "profile": split_names(profile),
         "device": str(device),
         "seed": seed,
         "batch_size": batch_size,

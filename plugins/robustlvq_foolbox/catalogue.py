@@ -1,19 +1,22 @@
 """The attacks of this package, as a table; imports no torch.
 
 First the twelve rows of the paper's Table 1, in its order. Profile ``paper`` runs them as
-Foolbox 1.8 did, profile ``foolbox`` as the stock classes of Foolbox 3.3.4 do. Then the other
-attacks of Foolbox 3.3.4 that give minimal distances; they are the same in both profiles.
+Foolbox 1.8 did, profile ``foolbox`` as the stock classes of Foolbox 3.3.4 do, and profile
+``strong`` runs those that need gradients as :mod:`robustlvq_foolbox.strong` does. Then the
+other attacks of Foolbox 3.3.4 that give minimal distances. The best of them are part of what
+``-a all`` means under ``strong``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from robustlvq.api import AttackSpec, Config, Norm, Variant
 from robustlvq_foolbox import config as paper
 from robustlvq_foolbox import stock_config as stock
+from robustlvq_foolbox import strong_config as strong
 
 __all__ = ["LEFT_OUT", "catalogue"]
 
@@ -26,7 +29,21 @@ BLACK: Box = "black"
 def catalogue() -> Sequence[AttackSpec]:
     """Every attack of this package; the paper's rows first, in the paper's order."""
     rows = [replace(row, order=order) for order, row in enumerate(_paper_rows(), start=1)]
-    return rows + _extras_by_gradient() + _extras_without_gradient()
+    specs = rows + _extras_by_gradient() + _extras_without_gradient()
+    return [_with_strong(spec) for spec in specs]
+
+
+def _with_strong(spec: AttackSpec) -> AttackSpec:
+    """The spec with what it is in the profile ``strong``."""
+    if spec.name in STRONGER:
+        factory, config = STRONGER[spec.name]
+        variant = Variant(f"robustlvq_foolbox.strong:{factory}", config)
+        return replace(spec, profiles={**spec.profiles, "strong": variant})
+    if spec.name not in STRONG_EXTRAS:
+        return spec
+    settings = STRONG_EXTRAS[spec.name]
+    changed = {"strong": Variant(spec.factory, spec.config, settings)} if settings else {}
+    return replace(spec, in_all=("strong",), profiles={**spec.profiles, **changed})
 
 
 def _paper(
@@ -204,6 +221,32 @@ def _extras_without_gradient() -> list[AttackSpec]:
     ]
 # fmt: on
 
+
+STRONGER: Mapping[str, tuple[str, type[Config]]] = {
+    "fgm": ("StrongFastGradient", strong.StrongFastGradientConfig),
+    "fgsm": ("StrongFastGradientSign", strong.StrongFastGradientConfig),
+    "bim-l2": ("StrongL2BasicIterative", strong.StrongBasicIterativeConfig),
+    "bim-linf": ("StrongLinfBasicIterative", strong.StrongBasicIterativeConfig),
+    "mim": ("StrongMomentumIterative", strong.StrongMomentumIterativeConfig),
+    "deepfool-l2": ("StrongL2DeepFool", strong.StrongDeepFoolConfig),
+    "deepfool-linf": ("StrongLinfDeepFool", strong.StrongDeepFoolConfig),
+}
+"""The paper's rows that are stronger in the profile ``strong``."""
+
+STRONG_EXTRAS: Mapping[str, Mapping[str, Any]] = {
+    "carlini-wagner": {"steps": 200, "stepsize": 0.05},
+    "brendel-bethge-l2": {"steps": 200},
+    "brendel-bethge-linf": {"steps": 200},
+    "fmn-l0": {},
+    "fmn-linf": {},
+    "ddn": {},
+    "hop-skip-jump-l2": {"steps": 16},
+    "hop-skip-jump-linf": {"steps": 16},
+}
+"""The extras that ``-a all`` means too under ``strong``, with their settings there; fewer steps
+than Foolbox's where those take longer than all other attacks together. ``fmn-l2`` is not among
+them, because it never shrinks anything, nor is ``brendel-bethge-l0``, which ends ten times as
+far away as ``fmn-l0``."""
 
 LEFT_OUT = {
     "BinarizationRefinementAttack": "refines the adversarials of another attack",

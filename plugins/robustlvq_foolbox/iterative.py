@@ -17,7 +17,14 @@ from robustlvq_foolbox.adapter import OracleAttack
 from robustlvq_foolbox.config import BasicIterativeConfig, MomentumIterativeConfig
 from robustlvq_foolbox.losses import loss_gradient
 
-__all__ = ["L2BasicIterative", "LinfBasicIterative", "MomentumIterative"]
+__all__ = [
+    "Iterative",
+    "L2BasicIterative",
+    "LinfBasicIterative",
+    "MomentumIterative",
+    "rms",
+    "shorten",
+]
 
 GROWTH = 1.5
 
@@ -34,15 +41,17 @@ class _Start:
         return _Start(self.rows[chosen], self.clean[chosen], self.gradient[chosen])
 
 
-class _Iterative(OracleAttack):
+class Iterative(OracleAttack):
+    """What BIM and MIM have in common: the search for the smallest radius."""
+
     config: BasicIterativeConfig
 
-    def _step(self, gradient: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+    def step(self, gradient: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """The direction of a step (R, features), range 1; may update ``state`` in place."""
         if self.norm is Norm.LINF:
             return gradient.sign()
         # Unguarded, as in Foolbox 1.8: a division by 0 ends the sample's search.
-        return gradient / _rms(gradient)
+        return gradient / rms(gradient)
 
     def search(self, oracle: Oracle) -> None:
         """Search the smallest radius of every sample; see the module docstring."""
@@ -87,7 +96,7 @@ class _Iterative(OracleAttack):
         stride = reach * (self.config.stepsize / self.config.epsilon)
         x, gradient, momentum = start.clean, start.gradient, torch.zeros_like(start.gradient)
         for iteration in range(self.config.iterations):
-            step = self._step(gradient, momentum)
+            step = self.step(gradient, momentum)
             lost = ~step.isfinite().all(1)
             if bool(lost.any()):
                 broken[running[lost]] = True
@@ -97,7 +106,7 @@ class _Iterative(OracleAttack):
                 break
             clean = start.clean[running]
             x = x + stride[running].to(x.dtype) * step
-            x = (clean + _clip(x - clean, reach[running], self.norm)).clamp(low, high)
+            x = (clean + shorten(x - clean, reach[running], self.norm)).clamp(low, high)
             points, rows = x.view(-1, *shape), start.rows[running]
             if iteration == self.config.iterations - 1:
                 hit[running[oracle.is_adversarial(points, rows)]] = True
@@ -111,7 +120,7 @@ class _Iterative(OracleAttack):
         return hit, broken
 
 
-class LinfBasicIterative(_Iterative):
+class LinfBasicIterative(Iterative):
     """BIM in the maximum norm: steps along the sign of the gradient, clipped to the radius."""
 
     norm = Norm.LINF
@@ -120,7 +129,7 @@ class LinfBasicIterative(_Iterative):
         self.config = config or BasicIterativeConfig()
 
 
-class L2BasicIterative(_Iterative):
+class L2BasicIterative(Iterative):
     """BIM in the Euclidean norm: steps along the gradient divided by its root mean square.
 
     Radius and step are root mean squares too, so their L2 length is sqrt(features) times as
@@ -134,7 +143,7 @@ class L2BasicIterative(_Iterative):
         self.config = config or BasicIterativeConfig()
 
 
-class MomentumIterative(_Iterative):
+class MomentumIterative(Iterative):
     """MIM: BIM in the maximum norm along the sign of accumulated gradients.
 
     Each gradient is divided by its mean absolute value before it is added to the momentum,
@@ -147,21 +156,23 @@ class MomentumIterative(_Iterative):
     def __init__(self, config: MomentumIterativeConfig | None = None) -> None:
         self.config = config or MomentumIterativeConfig()
 
-    def _step(self, gradient: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+    def step(self, gradient: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        """The sign of the momentum, ``state``, after this gradient was added to it."""
         gradient = gradient / gradient.abs().mean(1, keepdim=True).clamp_min(1e-12)
         state.mul_(self.config.decay_factor).add_(gradient)
         return state.sign()
 
 
-def _rms(values: torch.Tensor) -> torch.Tensor:
+def rms(values: torch.Tensor) -> torch.Tensor:
+    """The root mean square of each row, (R, features) to (R, 1)."""
     return (values * values).mean(1, keepdim=True).sqrt()
 
 
-def _clip(perturbation: torch.Tensor, reach: torch.Tensor, norm: Norm) -> torch.Tensor:
+def shorten(perturbation: torch.Tensor, reach: torch.Tensor, norm: Norm) -> torch.Tensor:
     """Shorten each perturbation (R, features) to at most ``reach`` (R, 1), float64."""
     if norm is Norm.LINF:
         reach = reach.to(perturbation.dtype)
         return torch.minimum(torch.maximum(perturbation, -reach), reach)
-    length = _rms(perturbation).clamp_min(1e-12)
+    length = rms(perturbation).clamp_min(1e-12)
     factor = (reach / length).clamp_max(1.0)
     return perturbation * factor.to(perturbation.dtype)

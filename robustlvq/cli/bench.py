@@ -23,6 +23,7 @@ EPILOG = (
     "robustlvq bench -m glvq -a boundary\n\n"
     "robustlvq bench -m 'g*lvq' -a bim,fgsm -d mnist -n all\n\n"
     "robustlvq bench -m all -a all --json > result.json\n\n"
+    "robustlvq bench -m glvq -a all --profile paper,strong\n\n"
     "robustlvq bench -m mine.safetensors -a boundary -d digits.npz --ledger mine.db\n\n"
     "robustlvq bench -m 'published/*' -a boundary --published-dir robust_LVQ_models\n\n"
     "robustlvq bench -m all -a all -n all --scheduler tcp://head-node:8786\n\n"
@@ -72,7 +73,8 @@ def bench(
     profile: Annotated[
         str | None,
         typer.Option(
-            help="'paper' (Foolbox 1.8 as the paper used it) or 'foolbox' (stock Foolbox 3).",
+            help="'paper' (Foolbox 1.8 as the paper used it), 'strong' (not fooled by saturated "
+            "gradients), 'foolbox' (stock Foolbox 3), or several with commas, side by side.",
             show_default="paper",
         ),
     ] = None,

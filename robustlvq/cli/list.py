@@ -119,6 +119,7 @@ def _attack_rows(registry: Registry) -> list[dict[str, Any]]:
             "norm": attacks[name].norm.symbol,
             "kind": f"{attacks[name].box} box",
             "all": not attacks[name].extra,
+            "in_all": ", ".join(attacks[name].in_all),
             "provider": attacks.entries[name].plugin.distribution,
             "summary": attacks[name].summary,
         }

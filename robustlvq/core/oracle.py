@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -271,17 +271,19 @@ class Oracle:
         """Recorded scores (R, C) that autograd can go back through to ``points``.
 
         For searches that take gradients themselves, such as stock Foolbox attacks. The
-        backward query is counted when the gradient arrives.
+        backward query is counted when the gradient arrives; none has vanished at a point that
+        is misclassified, where many losses are flat on purpose.
         """
         rows = self._rows(points, rows)
         self._check_stop()
         watched = points.to(self.x.dtype).clone()
-        if watched.requires_grad:
-            watched.register_hook(  # type: ignore[no-untyped-call]
-                lambda gradient: self._count_backward(rows, gradient)
-            )
         parts = [check_scores(self._model(part), len(part)) for part in self._tiles(watched)]
         scores = torch.cat(parts)[: len(points)]
+        if watched.requires_grad:
+            right = ~_differs(scores.detach(), self.y[rows])
+            watched.register_hook(  # type: ignore[no-untyped-call]
+                lambda gradient: self._count_backward(rows, gradient, right=right)
+            )
         self._record(watched.detach(), rows, scores.detach())
         return scores
 
@@ -338,11 +340,13 @@ class Oracle:
         self._check_stop()
         return points.detach().to(self.x.dtype), rows
 
-    def _count_backward(self, rows: torch.Tensor, gradient: torch.Tensor, queries: int = 1) -> None:
+    def _count_backward(
+        self, rows: torch.Tensor, gradient: torch.Tensor, queries: int = 1, right: Any = True
+    ) -> None:
         self.backward.index_add_(0, rows, torch.full_like(rows, queries))
         # In float64, because the squares of small float32 numbers underflow.
         size = gradient.detach().flatten(1).double().square().mean(1).sqrt()
-        self.zero_gradients.index_add_(0, rows, (size < VANISHED).to(rows.dtype))
+        self.zero_gradients.index_add_(0, rows, ((size < VANISHED) & right).to(rows.dtype))
 
     def _record(self, points: torch.Tensor, rows: torch.Tensor, scores: torch.Tensor) -> None:
         """Count the queries and keep the closest adversarial of each sample."""

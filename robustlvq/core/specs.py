@@ -188,6 +188,7 @@ class AttackSpec(Spec):
         profiles: Other implementations under the same name, by profile. A profile that is
             not a key uses ``factory``.
         extra: Extras run when they are named or matched by a glob, but not for ``-a all``.
+        in_all: Profiles in which an extra is run for ``-a all`` all the same.
         order: Place among the attacks of its norm in tables; equal ones are sorted by name.
         version: Raised whenever the results of ``factory`` change.
     """
@@ -200,6 +201,7 @@ class AttackSpec(Spec):
     family: str = ""
     profiles: Mapping[str, Variant] = field(default_factory=lambda: _EMPTY)
     extra: bool = False
+    in_all: tuple[str, ...] = ()
     order: int = 100
     version: int = 1
     kind_of_spec: ClassVar[str] = "attack"
@@ -213,6 +215,9 @@ class AttackSpec(Spec):
         if self.family != "":
             check_name(self.family, f"{owner}: family")
         require(isinstance(self.extra, bool), owner, "extra", self.extra, "True or False")
+        check_texts(self.in_all, owner, "in_all")
+        for profile in self.in_all:
+            check_name(profile, f"{owner}: in_all")
         check_integer(self.order, owner, "order")
         check_integer(self.version, owner, "version")
         check_mapping(self.profiles, owner, "profiles")
@@ -229,6 +234,10 @@ class AttackSpec(Spec):
         """The implementation that ``profile`` uses."""
         own = Variant(self.factory, self.config, self.defaults, self.version)
         return self.profiles.get(profile, own)
+
+    def is_in_all(self, profile: str) -> bool:
+        """Whether ``-a all`` means this attack too in ``profile``."""
+        return not self.extra or profile in self.in_all
 
     def configure(self, profile: str, overrides: Mapping[str, object] = _EMPTY) -> Config:
         """The configuration of that implementation, with ``overrides`` on top."""

@@ -18,6 +18,9 @@ ATTACK = {
     "version": int,
     "config": dict,
 }
+SINCE = {"attack": str, "profiles": list}
+"""What attacks of older runs do not have."""
+
 FAILURE = {"message": str, "model": str}
 HEADER = {
     "id": str,
@@ -50,6 +53,9 @@ def check_header(header: Mapping[str, Any]) -> None:
     models = _named(header["models"], MODEL, "models")
     _named(header["attacks"], ATTACK, "attacks")
     for attack in header["attacks"]:
+        _has(attack, {key: kind for key, kind in SINCE.items() if key in attack}, "attacks: ")
+        if not all(isinstance(profile, str) for profile in attack.get("profiles", ())):
+            raise ValueError("attacks: profiles holds something that is not text")
         _one_of(attack["norm"], [norm.value for norm in Norm], "norm of attacks")
         _one_of(attack["box"], ("white", "black"), "box of attacks")
     for failure in header["failures"]:

@@ -59,13 +59,23 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class AttackInfo:
-    """An attack of the run."""
+    """An attack of the run.
+
+    Attributes:
+        name: What it is called there.
+        norm: In which it is compared.
+        box: Whether it needs gradients ("white") or not ("black").
+        config: Its configuration.
+        version: Of its implementation.
+        profiles: The profiles of the run that have this implementation.
+    """
 
     name: str
     norm: Norm
     box: Literal["white", "black"]
     config: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
+    profiles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,7 @@ def assemble(
     """
     keep = ("name", "fingerprint", "weights", "facts")
     order = ["", *(item["name"] for kind in ("models", "attacks") for item in header[kind])]
+    profiles = str(header["config"]["profile"]).split(",")
     of_models = [RunFailure(failure["message"], failure["model"]) for failure in header["failures"]]
     return RunRecord(
         path=path,
@@ -167,6 +178,7 @@ def assemble(
                 box=attack["box"],
                 config=attack["config"],
                 version=attack["version"],
+                profiles=tuple(attack.get("profiles", profiles)),
             )
             for attack in header["attacks"]
         ),

@@ -67,7 +67,8 @@ def cell_keys(header: Mapping[str, Any]) -> dict[tuple[str, str], CellKey]:
     return {
         (model["name"], attack["name"]): CellKey(
             model=model["fingerprint"],
-            attack=attack["name"],
+            # Not what it is called in the run: runs of other profiles share its results.
+            attack=attack.get("attack", attack["name"]),
             implementation=attack["implementation"],
             version=attack["version"],
             config=attack["config"],

@@ -17,6 +17,7 @@ from robustlvq.api import Norm, UnknownNameError, UsageError
 from robustlvq.core.paths import expanded
 from robustlvq.errors import OutputError
 from robustlvq.ledger import Images, RunRecord
+from robustlvq.report.masking import find_flags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +71,7 @@ def _json(record: RunRecord, images: Mapping[tuple[str, str], Images], file: IO[
     document = {
         **{key: record.header[key] for key in keep},
         "models": [{"name": m.name, "fingerprint": m.fingerprint} for m in record.models],
+        "flags": [flag.to_json() for flag in find_flags(record)],
         "failures": [
             {
                 "model": failure.model,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from robustlvq.api import Norm
 from robustlvq.ledger import RunRecord
-from robustlvq.report.summary import Score, Summary
+from robustlvq.report.masking import flag_notes
+from robustlvq.report.summary import WORST, Score, Summary
 from robustlvq.report.text import MISSING, box, distance, share
 
 __all__ = ["Grid", "Line", "grids", "heading", "notes"]
@@ -58,7 +59,7 @@ def heading(record: RunRecord) -> str:
     parts = (
         record.header["dataset"]["name"],
         f"{len(record.samples)} samples",
-        f"profile {config['profile']}",
+        f"profile {config['profile'].replace(',', ', ')}",
         f"seed {config['seed']}",
         f"run {record.id}",
     )
@@ -78,6 +79,11 @@ def grids(summary: Summary, intervals: bool) -> list[Grid]:
             lines.append(_line(f"{attack.name} {box(attack)}", scores))
             if intervals:
                 lines.append(_interval_line(scores))
+        for profile in summary.profiles:
+            of_profile = summary.row("profile-worst-case", norm, f"{WORST}@{profile}")
+            lines.append(_line(f"worst case of {profile}", of_profile, style="total"))
+            if intervals:
+                lines.append(_interval_line(of_profile))
         scores = summary.row("worst-case", norm)
         lines += [_line("worst case", scores, style="total"), _interval_line(scores)]
         found.append(_grid(_title(norm, record.thresholds[norm]), models, lines))
@@ -166,17 +172,6 @@ def _best(scores: Sequence[Score]) -> tuple[int, ...]:
     return tuple(i for i, v in enumerate(firsts) if v == top and v >= 0) if len(scores) > 1 else ()
 
 
-def _masking(summary: Summary, model: str) -> str:
-    attacks, samples = summary.masked(model)
-    if not attacks:
-        return ""
-    return (
-        f"{', '.join(attacks)}: the gradient vanished on {samples} of "
-        f"{len(summary.record.samples)} samples ({model}); ∞ there is a sign of gradient masking, "
-        "not of robustness"
-    )
-
-
 def _lacking(scores: Sequence[Score]) -> list[str]:
     """Which attacks are missing from the worst cases with a star."""
     models: dict[tuple[str, ...], list[str]] = {}
@@ -203,7 +198,7 @@ def notes(summary: Summary) -> list[str]:
     if any(score.n < score.total for score in scores):
         lines.append(f"n/N: only n of N samples have a result; {MISSING}: none has")
     lines += _lacking(scores)
-    lines += [line for model in record.models if (line := _masking(summary, model.name))]
+    lines += flag_notes(summary.flags)
     native = [m.name for m in record.models if m.verified_in and "float64" not in m.verified_in]
     if native:
         lines.append(f"adversarials verified in float32 alone, not in float64: {', '.join(native)}")

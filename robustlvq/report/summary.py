@@ -13,12 +13,13 @@ import numpy.typing as npt
 from robustlvq.api import MetricSpec, Norm, RobustLVQError
 from robustlvq.ledger import AttackInfo, RunRecord
 from robustlvq.metrics import acc, jointly_robust, resample_acc, worst_case
+from robustlvq.report.masking import Flag, find_flags
 from robustlvq.report.value import Metric, Value, checked, failure
 
 __all__ = ["WORST", "Kind", "Score", "Summary"]
 
 Floats = npt.NDArray[np.float64]
-Kind = Literal["clean", "attack", "worst-case", "cross-norm", "joint"]
+Kind = Literal["clean", "attack", "profile-worst-case", "worst-case", "cross-norm", "joint"]
 WORST = "worst-case"
 
 
@@ -27,8 +28,9 @@ class Score:
     """One cell: one model, and one attack or a worst case.
 
     Attributes:
-        kind: What ``attack`` is: "attack", the "worst-case" of a norm, the "cross-norm" worst
-            case, "joint" threshold accuracy, or "clean" accuracy.
+        kind: What ``attack`` is: "attack", the "worst-case" of a norm, the same over the
+            attacks of one profile ("profile-worst-case", in runs of several), the "cross-norm"
+            worst case, "joint" threshold accuracy, or "clean" accuracy.
         n, total: Samples with a result, and samples of the run.
         lacking: The attacks that a worst case is not taken over, because they failed.
         values: The metrics by name.
@@ -82,6 +84,12 @@ class Summary:
         # Once per metric: the resampling of an interval words the same failure in another way.
         self._broken.setdefault(metric, failure(f"metric {metric!r}", error))
 
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles that have worst cases of their own: all, if the run has several."""
+        found = dict.fromkeys(name for attack in self.record.attacks for name in attack.profiles)
+        return tuple(found) if len(found) > 1 else ()
+
     def norms(self) -> list[Norm]:
         """The norms that the run has attacks for, in the order of the attacks."""
         return list(dict.fromkeys(attack.norm for attack in self.record.attacks))
@@ -112,6 +120,10 @@ class Summary:
             for norm in self.norms():
                 own = self.attacks(norm)
                 scores += [self._attack(model, attack) for attack in own]
+                for profile in self.profiles:
+                    of_profile = [attack for attack in own if profile in attack.profiles]
+                    name = f"{WORST}@{profile}"
+                    scores.append(self._worst(model, name, "profile-worst-case", norm, of_profile))
                 scores.append(self._worst(model, WORST, "worst-case", norm, own))
             for norm in self.norms():
                 every = self.record.attacks
@@ -146,20 +158,10 @@ class Summary:
         """Whether there is any threshold to be within."""
         return any(limit is not None for limit in self.record.thresholds.values())
 
-    def masked(self, model: str) -> tuple[list[str], int]:
-        """The white-box attacks to which a model showed no gradient, and to how many samples.
-
-        Those count for which a gradient vanished and no adversarial was found.
-        """
-        names = []
-        samples = np.zeros(len(self.record.samples), dtype=bool)
-        for attack in self.record.attacks:
-            cell = self.record.cells[model, attack.name]
-            blind = (cell.arrays["zero_gradients"] > 0) & np.isposinf(cell.distance(attack.norm))
-            if attack.box == "white" and blind.any():
-                names.append(attack.name)
-                samples |= blind
-        return names, int(samples.sum())
+    @cached_property
+    def flags(self) -> tuple[Flag, ...]:
+        """The signs of gradient masking; see :mod:`robustlvq.report.masking`."""
+        return find_flags(self.record)
 
     def _joint(self, model: str) -> Score:
         """Joint threshold accuracy, footnote 6 of the paper; only where a threshold is set."""

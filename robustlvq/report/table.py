@@ -83,17 +83,31 @@ class ResultTable:
 
     def rows(self) -> list[dict[str, Any]]:
         """One mapping per score; see :meth:`to_pandas`."""
-        return [_row(score, list(self.summary.metrics)) for score in self.summary]
+        kinds: dict[tuple[str, str], list[str]] = {}
+        for flag in self.summary.flags:
+            if flag.is_masking:
+                kinds.setdefault((flag.model, flag.attack), []).append(flag.kind)
+        return [
+            {
+                **_row(score, list(self.summary.metrics)),
+                "flags": ",".join(kinds.get((score.model, score.attack), ()))
+                if score.kind == "attack"
+                else "",
+            }
+            for score in self.summary
+        ]
 
     def to_pandas(self) -> pd.DataFrame:
         """A tidy frame with a row per score.
 
         Columns: ``model``, ``attack``, ``kind`` ("clean", "attack", "worst-case" of a norm,
-        "cross-norm" worst case, "joint" accuracy), ``norm``, ``box``, ``n`` samples with a
+        "profile-worst-case" of each profile of several, "cross-norm" worst case, "joint"
+        accuracy), ``norm``, ``box``, ``n`` samples with a
         result of ``total``; each metric with its 95 % interval (``median``, ``median_low``,
         ``median_high``, ``acc`` ..., shares in [0, 1]); and for attacks ``found`` (share of
         the attacked samples), mean queries per sample ``forward`` and ``backward``, the share
-        of samples with ``zero_gradients``, and ``seconds``.
+        of samples with ``zero_gradients``, ``seconds``, and ``flags``: the kinds of its
+        signs of gradient masking (:mod:`robustlvq.report.masking`), with commas.
         """
         import pandas as pd
 
@@ -119,6 +133,7 @@ class ResultTable:
             "models": [{"name": m.name, "fingerprint": m.fingerprint} for m in record.models],
             "samples": record.samples.tolist(),
             "results": plain,
+            "flags": [flag.to_json() for flag in self.summary.flags],
             "failures": failures,
         }
 

@@ -113,14 +113,13 @@ class ClusterShards:
         weights = self._weights_of(shard.model)
         task = {
             "model": self._model(shard.model, next(iter(weights), "")),
-            "attack": self._attack(shard.attack),
+            **self._attack(shard.attack),
             "samples": list(shard.samples),
             "inputs": digest,
             "device": question.config.device,
             "keep_adversarials": question.config.keep_adversarials,
             "attack_timeout": self._timeout,
             "seed": question.config.seed,
-            "profile": question.config.profile,
         }
         self._workers.submit(shard, json.dumps(task).encode(), {digest: inputs, **weights})
 
@@ -167,5 +166,11 @@ class ClusterShards:
 
     def _attack(self, name: str) -> dict[str, Any]:
         plan = next(attack for attack in self._question.attacks if attack.name == name)
-        variant = self._question.registry.attacks[name].variant(self._question.config.profile)
-        return {"name": name, "version": variant.version, "config": as_mapping(plan.config)}
+        profile = plan.profiles[0]
+        variant = self._question.registry.attacks[plan.attack].variant(profile)
+        attack = {
+            "name": plan.attack,
+            "version": variant.version,
+            "config": as_mapping(plan.config),
+        }
+        return {"attack": attack, "profile": profile}

@@ -44,7 +44,8 @@ class Job:
         registry: Where attacks are built from.
         load: Gets inputs and labels.
         attacks: By name.
-        profile, seed: As configured.
+        profile: Of the attacks that do not say which.
+        seed: As configured.
         attack_timeout: Seconds after which a shard is given up; 0 for never.
         keep_adversarials: Whether the adversarials are part of the result.
     """
@@ -127,14 +128,15 @@ def compute(shard: Shard, target: Target, job: Job, stop: Stop) -> ShardResult:
     try:
         if stopped():
             return timed_out(shard, job.attack_timeout) if late else ShardResult(cancelled=True)
-        spec = job.registry.attacks[shard.attack]
+        plan = job.attacks[shard.attack]
+        spec = job.registry.attacks[plan.attack]
         # A fresh attack for each shard: a search may keep state.
-        attack = spec.build(job.profile, job.attacks[shard.attack].config)
+        attack = spec.build((*plan.profiles, job.profile)[0], plan.config)
         if not callable(getattr(attack, "search", None)):
             raise AttackError(f"its factory returned a {type(attack).__name__} without `search`")
         ids = shard.samples
         x, y = job.load(ids)
-        seeds = [sample_seed(job.seed, shard.attack, sample) for sample in ids]
+        seeds = [sample_seed(job.seed, plan.attack, sample) for sample in ids]
         outcome = attack_samples(
             target, attack, spec.norm, x, y, seeds=seeds, ids=ids, stop=stopped
         )

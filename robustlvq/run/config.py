@@ -21,7 +21,13 @@ from robustlvq.core.document import Document
 from robustlvq.core.registry import Registry
 from robustlvq.errors import shown
 from robustlvq.metrics import THRESHOLDS
-from robustlvq.run.plan import import_named, plan_attacks, resolve_attacks, resolve_models
+from robustlvq.run.plan import (
+    import_named,
+    plan_attacks,
+    resolve_attacks,
+    resolve_models,
+    split_names,
+)
 
 __all__ = ["BenchConfig", "read_config"]
 
@@ -40,7 +46,8 @@ class BenchConfig(Config):
         attacks: Names, families (``bim``), globs, or ``all``.
         dataset: A registered name, ``name:split``, or the path of an ``.npz`` file.
         samples: How many samples, or "all".
-        profile: Which implementation of the attacks: "paper" or "foolbox".
+        profile: Which implementation of the attacks: "paper", "strong" or "foolbox"; several,
+            as a tuple or with commas, are run side by side. It is kept as text with commas.
         device: "auto", "cpu", "cuda", "cuda:1", ...
         seed: Of all randomness in the attacks.
         batch_size: Samples per shard; 0 takes what suits the device. Changes no result.
@@ -64,7 +71,7 @@ class BenchConfig(Config):
     attacks: tuple[str, ...] = ()
     dataset: str = "mnist-5k"
     samples: int | str = 100
-    profile: str = "paper"
+    profile: str | tuple[str, ...] = "paper"
     device: str = "auto"
     seed: int = 0
     batch_size: int = 0
@@ -80,6 +87,9 @@ class BenchConfig(Config):
     ledger: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "profile", ",".join(split_names(self.profile)))
+        if not self.profile:
+            raise ConfigError(f"{OWNER}: profile is empty")
         if isinstance(self.samples, str) and self.samples != "all":
             raise ConfigError(f"{OWNER}: samples = {shown(self.samples)} is not a number or 'all'")
         if not isinstance(self.samples, str):
@@ -101,6 +111,11 @@ class BenchConfig(Config):
         limits = {**known, **self.thresholds}
         limits = {name: None if limit == float("inf") else limit for name, limit in limits.items()}
         object.__setattr__(self, "thresholds", limits)
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles, in the order in which they were given."""
+        return split_names(self.profile)
 
     @property
     def limits(self) -> dict[Norm, float | None]:

@@ -50,7 +50,7 @@ def compute_here(question: Question, ledger: Ledger, watch: Watch | None) -> tup
         registry=question.registry,
         load=load,
         attacks={attack.name: attack for attack in question.attacks},
-        profile=config.profile,
+        profile=config.profiles[0],
         seed=config.seed,
         attack_timeout=config.attack_timeout,
         keep_adversarials=config.keep_adversarials,

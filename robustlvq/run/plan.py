@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from robustlvq.api import Config, Norm, RobustLVQError, UnknownNameError, UsageError
+from robustlvq.api import (
+    Config,
+    Norm,
+    RobustLVQError,
+    UnknownNameError,
+    UsageError,
+    Variant,
+    as_mapping,
+)
 from robustlvq.core.imported import import_weights, imported, not_imported
 from robustlvq.core.locate import find_weights
 from robustlvq.core.paths import expanded
@@ -35,15 +43,23 @@ GLOB = "*?["
 
 @dataclass(frozen=True)
 class AttackPlan:
-    """One attack of a run.
+    """One attack of a run, in one implementation.
 
     Attributes:
-        name: Its registered name.
+        name: What it is called in the run: its registered name, or ``NAME@PROFILE`` where
+            a later profile of the run has another implementation than the first.
         config: Its validated configuration.
+        attack: Its registered name; ``name`` if not given.
+        profiles: The profiles of the run that have this implementation.
     """
 
     name: str
     config: Config
+    attack: str = ""
+    profiles: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attack", self.attack or self.name)
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,7 @@ class Shard:
 
     Attributes:
         model: What the model is called in this run.
-        attack: The attack's name.
+        attack: What the attack is called in this run.
         samples: The ids of the samples, ascending.
     """
 
@@ -184,10 +200,13 @@ def _short(reference: str) -> str:
     return Path(own).name if own.endswith(".safetensors") else own
 
 
-def resolve_attacks(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
+def resolve_attacks(
+    names: Sequence[str], registry: Registry, profile: str = "paper"
+) -> tuple[str, ...]:
     """The attacks that names, families, globs and ``all`` stand for, in the paper's order.
 
-    A family stands for its members that are not extras, or for all if every one is.
+    A family stands for its members that are not extras, or for all if every one is. ``all``
+    also stands for the extras that the profile has in it.
 
     Raises:
         UnknownNameError: A name or glob that matches none; the nearest is named.
@@ -197,7 +216,7 @@ def resolve_attacks(names: Sequence[str], registry: Registry) -> tuple[str, ...]
     found: set[str] = set()
     for name in names:
         if name == "all":
-            found |= {own for own, spec in attacks.items() if not spec.extra}
+            found |= {own for own, spec in attacks.items() if spec.is_in_all(profile)}
         elif any(sign in name for sign in GLOB):
             matched = [own for own in attacks if fnmatchcase(own, name)]
             found |= set(matched or attacks.matching(name))
@@ -228,33 +247,94 @@ def _place(name: str, registry: Registry) -> tuple[int, int, str]:
 
 def plan_attacks(
     names: Sequence[str],
-    profile: str,
+    profile: str | Sequence[str],
     options: Mapping[str, Mapping[str, Any]],
     registry: Registry,
 ) -> tuple[AttackPlan, ...]:
     """Resolve and configure the attacks of a run.
 
+    Args:
+        names: See :func:`resolve_attacks`.
+        profile: One profile or several, also as text with commas. An attack that is the same in
+            several of them is one attack of the run.
+        options: By attack, family, or ``NAME@PROFILE``. Of several profiles, those have an
+            option whose implementation knows it.
+        registry: What there is.
+
     Raises:
         UnknownNameError: No such attack, profile or option; the nearest is named.
         ConfigError: A value of an option is wrong.
     """
-    profiles = {"paper", "foolbox"}
+    profiles = split_names(profile) or ("",)
+    known = {"paper", "strong", "foolbox"}
     for spec in registry.attacks.values():
-        profiles |= set(spec.profiles)
-    if profile not in profiles:
-        raise UnknownNameError("profile", profile, profiles)
-    chosen = resolve_attacks(names, registry)
-    values: dict[str, dict[str, Any]] = {name: {} for name in chosen}
-    # Families first: what is said about one attack stands, in whatever order it is said.
-    for owner in sorted(options, key=lambda owner: owner in registry.attacks):
-        members = [name for name in _named(owner, registry) if name in values]
-        if not members:
-            raise UsageError(f"options for {owner!r}, which is not among the attacks of this run")
-        for name in members:
-            values[name].update(options[owner])
+        known |= set(spec.profiles)
+    for one in profiles:
+        if one not in known:
+            raise UnknownNameError("profile", one, known)
+    chosen = {one: resolve_attacks(names, registry, one) for one in profiles}
+    values = _options(chosen, options, registry, known)
+    found: dict[tuple[str, str], AttackPlan] = {}
+    for one, attacks in chosen.items():
+        for name in attacks:
+            spec = registry.attacks[name]
+            config = spec.configure(one, values[one, name])
+            variant = spec.variant(one)
+            same = repr((variant.factory, variant.version, as_mapping(config)))
+            if (name, same) in found:
+                plan = found[name, same]
+                found[name, same] = replace(plan, profiles=(*plan.profiles, one))
+            else:
+                called = name if one == profiles[0] else f"{name}@{one}"
+                found[name, same] = AttackPlan(called, config, name, (one,))
+    order = {one: position for position, one in enumerate(profiles)}
     return tuple(
-        AttackPlan(name, registry.attacks[name].configure(profile, values[name])) for name in chosen
+        sorted(
+            found.values(),
+            key=lambda plan: (_place(plan.attack, registry), order[plan.profiles[0]]),
+        )
     )
+
+
+def _options(
+    chosen: Mapping[str, Sequence[str]],
+    options: Mapping[str, Mapping[str, Any]],
+    registry: Registry,
+    known: Iterable[str],
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """The options of each attack in each profile, by (profile, attack)."""
+    values: dict[tuple[str, str], dict[str, Any]] = {
+        (profile, name): {} for profile, names in chosen.items() for name in names
+    }
+    # Families first: what is said about one attack stands, in whatever order it is said; and
+    # what is said about one profile of it stands above both.
+    for owner in sorted(options, key=lambda owner: ("@" in owner, owner in registry.attacks)):
+        name, at, only = owner.partition("@")
+        if at and only not in known:
+            raise UnknownNameError("profile", only, known)
+        members = set(_named(name, registry))
+        concerned = [
+            (profile, own)
+            for profile, own in values
+            if own in members and (not at or profile == only)
+        ]
+        if not concerned:
+            raise UsageError(f"options for {owner!r}, which is not among the attacks of this run")
+        for key, value in options[owner].items():
+            takers = [
+                place
+                for place in concerned
+                if key in _keys(registry.attacks[place[1]].variant(place[0]))
+            ]
+            # What none of an attack's profiles knows is an error of the first one.
+            for place in concerned:
+                if place in takers or place[1] not in {own for _, own in takers}:
+                    values[place][key] = value
+    return values
+
+
+def _keys(variant: Variant) -> set[str]:
+    return {field.name for field in fields(variant.config) if field.init}
 
 
 def cut(missing: Mapping[tuple[str, str], Sequence[int]], batch_size: int) -> tuple[Shard, ...]:

@@ -106,10 +106,12 @@ class Question:
         }
 
     def _attack_header(self, attack: AttackPlan) -> dict[str, Any]:
-        spec = self.registry.attacks[attack.name]
-        variant = spec.variant(self.config.profile)
+        spec = self.registry.attacks[attack.attack]
+        variant = spec.variant(attack.profiles[0])
         return {
             "name": attack.name,
+            "attack": attack.attack,
+            "profiles": list(attack.profiles),
             "norm": spec.norm.value,
             "box": spec.box,
             "implementation": qualified_name(variant.factory),

@@ -67,11 +67,11 @@ def _compute(
 
     registry = _registry()
     device = choose_device(wanted["device"])
-    spec = registry.attacks[shard.attack]
     attack = wanted["attack"]
+    spec = registry.attacks[attack["name"]]
     if spec.variant(wanted["profile"]).version != attack["version"]:
         raise ModelError(
-            f"attack {shard.attack!r} has another version than where the run was started; "
+            f"attack {spec.name!r} has another version than where the run was started; "
             "install the same version of its plugin"
         )
     x, y = decode_inputs(shared[wanted["inputs"]])
@@ -88,7 +88,9 @@ def _compute(
         load=load,
         attacks={
             shard.attack: AttackPlan(
-                shard.attack, spec.configure(wanted["profile"], attack["config"])
+                shard.attack,
+                spec.configure(wanted["profile"], attack["config"]),
+                spec.name,
             )
         },
         profile=wanted["profile"],

@@ -42,6 +42,24 @@ def test_json_is_all_that_is_printed(robustlvq, points):
     assert json.loads(robustlvq("show", "--json")[1]) == json.loads(out)
 
 
+def test_flags_are_part_of_the_json_and_of_the_text(robustlvq, points):
+    arguments = ["bench", "-m", "half", "-a", "nothing,step-l2", "-d", points, "-n", "all"]
+    _, text, _ = robustlvq(*arguments)
+    (line,) = [line for line in text.splitlines() if line.startswith("nothing found, which")]
+    assert line.endswith("half / nothing 100 %")
+    _, output, _ = robustlvq(*arguments, "--json")
+    (flag,) = json.loads(output)["flags"]
+    assert (flag["attack"], flag["kind"], flag["is_masking"]) == ("nothing", "no-success", False)
+
+
+def test_two_profiles_that_are_the_same_here(robustlvq, points):
+    arguments = ["bench", "-m", "half", "-a", "step-l2", "-d", points, "--profile", "paper,strong"]
+    code, text, _ = robustlvq(*arguments, "-n", "all")
+    assert code == 0
+    assert "profile paper, strong" in text
+    assert "@" not in text
+
+
 def test_options_from_a_file_and_above_it(robustlvq, points, tmp_path):
     path = tmp_path / "bench.yaml"
     path.write_text(
@@ -72,6 +90,8 @@ def test_options_from_a_file_and_above_it(robustlvq, points, tmp_path):
         (["-m", "half", "-a", "step-l2", "--set", "beyond=1"], "write ATTACK.KEY=VALUE"),
         (["-m", "half", "-a", "step-l2", "--set", "step-l2"], "write KEY=VALUE"),
         (["-m", "half", "-a", "noise", "--profile", "papper"], "did you mean 'paper'?"),
+        (["-m", "half", "-a", "noise", "--profile", "paper,strng"], "did you mean 'strong'?"),
+        (["-m", "half", "-a", "noise", "--profile", ","], "profile is empty"),
         (
             ["-m", "half", "-a", "noise", "-n", "3", "--device", "cuda:77"],
             "'cuda:77' is not available",

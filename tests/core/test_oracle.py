@@ -151,6 +151,23 @@ def test_a_gradient_too_small_to_follow_counts_as_vanished() -> None:
         assert one.backward.tolist() == [3] * 3
 
 
+def test_a_loss_that_is_flat_beyond_the_boundary_has_not_vanished() -> None:
+    """What stock attacks climb: once a point is misclassified, the hinge is 0."""
+
+    class Half(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            margin = x.flatten(1)[:, 0] - 0.5
+            return torch.stack([-margin, margin], 1)
+
+    one = Oracle(Half(), torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64), Norm.L2)
+    for value, vanished in ((0.2, 0), (0.9, 0), (0.2, 1)):
+        leaf = torch.full((1, 1), value, requires_grad=True)
+        scores = one.differentiable_scores(leaf)
+        loss = (scores[:, 0] - scores[:, 1]).clamp_min(0).sum()
+        (loss * 0 if vanished else loss).backward()
+        assert one.zero_gradients.item() == vanished
+
+
 def test_scores_that_are_nan_are_refused_by_every_query() -> None:
     class Broken(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

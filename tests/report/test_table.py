@@ -222,7 +222,16 @@ def test_a_note_says_where_gradients_vanished(plugin, points):
     models = {"jump": Jump(tiny.HalfConfig()), "smooth": tiny.Half(tiny.HalfConfig())}
     result = bench(models, "sees,looks,guesses", points, "all", registry=registry)
     (note,) = [line for line in str(result.table()).splitlines() if "vanished" in line]
-    assert note.startswith("sees, looks: the gradient vanished on 11 of 12 samples (jump); ∞")
+    assert note.startswith(
+        "gradient masking? jump / sees 100 %, looks 100 %: the gradient vanished"
+    )
+    assert note.endswith("--profile strong")
+    assert {flag.attack for flag in result.flags if flag.is_masking} == {"sees", "looks"}
+    frame = result.to_pandas().query("kind == 'attack'").set_index(["model", "attack"])
+    assert frame["flags"]["jump", "sees"] == "vanishing-gradient"
+    assert frame["flags"]["smooth", "sees"] == ""
+    stored = json.loads(json.dumps(result.table().to_json(), allow_nan=False))["flags"]
+    assert stored == [flag.to_json() for flag in result.flags]
 
 
 def test_two_calls_give_the_same_numbers(result):

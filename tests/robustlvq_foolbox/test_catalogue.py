@@ -86,7 +86,7 @@ def test_keywords_and_defaults_are_those_of_foolbox(spec: AttackSpec, variant: V
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=list(SPECS))
-@pytest.mark.parametrize("profile", ["paper", "foolbox"])
+@pytest.mark.parametrize("profile", ["paper", "strong", "foolbox"])
 def test_every_row_can_be_built(spec: AttackSpec, profile: str) -> None:
     if spec.family == "brendel-bethge":
         pytest.importorskip("numba", reason="Brendel-Bethge needs numba")

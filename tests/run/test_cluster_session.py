@@ -99,7 +99,7 @@ def cluster():
 
 
 def ask(tmp_path, name, **options):
-    options = {"samples": 20, "batch_size": 4, **options}
+    options = {"samples": 20, "batch_size": 4, "profile": "paper,strong", **options}
     return bench("glvq,gtlvq", "fgm,pointwise-l0", ledger=tmp_path / f"{name}.db", **options)
 
 
@@ -109,6 +109,7 @@ def test_a_cluster_gives_what_this_machine_gives_bit_for_bit(cluster, tmp_path):
     remote = ask(tmp_path, "remote", scheduler=cluster.address, keep_adversarials=True)
     here = ask(tmp_path, "here", keep_adversarials=True)
     assert not remote.failures
+    assert ("glvq", "fgm@strong") in remote.record.cells
     for place, cell in here.record.cells.items():
         for name, array in cell.arrays.items():
             np.testing.assert_array_equal(array, remote.record.cells[place].arrays[name])
