@@ -111,6 +111,11 @@ class _Seen:
         above: Mask = self.delta > 0
         return above
 
+    def is_beside(self, other: _Seen) -> bool:
+        """Whether some profile has both attacks; those of unknown profiles are beside all."""
+        profiles = set(self.attack.profiles), set(other.attack.profiles)
+        return not all(profiles) or bool(profiles[0] & profiles[1])
+
     @property
     def is_white(self) -> bool:
         return self.attack.box == "white"
@@ -188,7 +193,7 @@ def _beaten(
 ) -> Flag | None:
     """Flag ``one`` if it is ``ratio`` times as far as another, the one of which it is so most."""
     found: list[tuple[_Seen, Mask]] = []
-    for other in others:
+    for other in filter(one.is_beside, others):
         both = one.attacked & other.attacked
         closer = (other.distance(one) * ratio < one.delta)[both]
         if _surely_above(closer, share):

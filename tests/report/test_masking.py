@@ -121,6 +121,19 @@ def test_black_boxes_of_every_norm_count_in_the_norm_of_the_white_one() -> None:
     assert find_flags(record) == ()
 
 
+def test_attacks_of_different_profiles_are_not_compared() -> None:
+    def compared(*profiles: str) -> bool:
+        return bool(
+            flags_of(
+                i=Found([2.0] * 50, profiles=("paper",)),
+                s=Found([1.0] * 50, STEP, profiles=profiles),
+            )
+        )
+
+    assert [compared("paper"), compared("strong", "paper"), compared()] == [True, True, True]
+    assert not compared("strong")
+
+
 def test_only_samples_that_both_attacked_are_compared() -> None:
     white, black = [NAN] * 40 + [1.0] * 10, [0.5] * 40 + [2.0] * 10
     assert flags_of(w=Found(white), b=Found(black, BLACK)) == []
