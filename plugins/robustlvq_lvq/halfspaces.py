@@ -71,7 +71,7 @@ def nearest(
     c = a.abs()
     room = torch.where(a > 0, upper, -lower).masked_fill_(a == 0, 0)
     total = (c * room).sum(1)
-    b = b - ROUNDING * total.clamp_min(1)
+    b = b - ROUNDING * total
     if norm is Norm.L1:
         v = _fill(c, room, b)
     elif norm is Norm.L0:

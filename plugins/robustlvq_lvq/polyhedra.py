@@ -1,0 +1,317 @@
+"""Exact adversarial distances of GLVQ and GMLVQ: the nearest of many polyhedra, in a box.
+
+Section numbers aside, the whole of it: a point x + delta is misclassified, or tied, if a wrong
+prototype j is at least as close as every right prototype i. With Lambda = omega^T omega (the
+identity for GLVQ) that is a polyhedron for each j,
+
+    a_ij . delta >= b_ij for all i,   a_ij = Lambda (w_j - w_i),   b_ij = (d_j - d_i) / 2,
+
+and the adversarial distance is the smallest distance to any of them inside the box. For each j
+it is at least the distance to the farthest of its halfspaces: cheap without the box, exact for one
+right prototype with it. The j are looked at in the order of their lower bounds, until none that
+is left can be closer than the closest point found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+import torch
+
+from robustlvq.api import Bounds, Norm, distance
+from robustlvq_lvq.halfspaces import ROUNDING, dual_order, nearest, without_box
+
+__all__ = ["Found", "Geometry", "Hard", "Solver", "closest"]
+
+AT_ONCE = 8
+"""How many wrong prototypes of a sample are bounded inside the box at a time."""
+
+VALUES = 2**22
+"""How many numbers of a batch are held at a time in one tensor: 32 MiB."""
+
+NUDGES = (0.0, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
+"""How far a point on the boundary is moved on towards its prototype, as a share of the way."""
+
+OPEN, BOUNDED, SOLVED = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A model with quadratic distances d_k(x) = ||omega (x - w_k)||^2, in float64.
+
+    Attributes:
+        prototypes: w (P, n).
+        images: omega w (P, r), less their mean; the prototypes less theirs for GLVQ.
+        normals: Lambda w (P, n), likewise: a_ij is the difference of two rows.
+        labels: The class of each prototype (P,).
+        omega: (r, n), or None for the identity.
+        centre: What was subtracted from the prototypes (n,).
+    """
+
+    prototypes: torch.Tensor
+    images: torch.Tensor
+    normals: torch.Tensor
+    labels: torch.Tensor
+    omega: torch.Tensor | None
+    centre: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, prototypes: torch.Tensor, labels: torch.Tensor, omega: torch.Tensor | None = None
+    ) -> Geometry:
+        """The geometry of prototypes (P, n) with their labels (P,), and omega (r, n) if any."""
+        w = prototypes.detach().double()
+        centre = w.mean(0)
+        if omega is None:
+            return cls(w, w - centre, w - centre, labels, None, centre)
+        omega = omega.detach().double()
+        images = (w - centre) @ omega.T
+        return cls(w, images, images @ omega, labels, omega, centre)
+
+    def distances(self, x: torch.Tensor) -> torch.Tensor:
+        """Squared distances (N, P) of flat inputs (N, n)."""
+        x = x - self.centre
+        if self.omega is not None:
+            x = x @ self.omega.T
+        product = x @ self.images.T
+        squares = (self.images * self.images).sum(1)
+        return ((x * x).sum(1, keepdim=True) + squares - 2 * product).clamp_min(0)
+
+    def differences(self, x: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
+        """Squared distances (N, p) from differences x - w, as the model computes them."""
+        parts = []
+        step = max(1, VALUES // max(1, x.numel()))
+        if self.omega is not None:
+            x, prototypes = x @ self.omega.T, prototypes @ self.omega.T
+        for part in torch.split(prototypes, step):
+            difference = x[:, None] - part
+            parts.append((difference * difference).sum(2))
+        return torch.cat(parts, 1)
+
+
+@dataclass(frozen=True)
+class Hard:
+    """Polyhedra that one halfspace does not settle, one a row.
+
+    Attributes:
+        normals: Lambda w_i of the right prototypes (R, n).
+        ahead: Lambda w_j of the wrong prototype of each row (M, n).
+        b: Offsets (M, R), lowered for rounding.
+        lower, upper: The boxes (M, n).
+        first: The right prototype of the farthest halfspace (M,).
+        known: Lower bounds known already (M,).
+        enough: What lies farther than this does not matter (M,).
+        deadline: When to give up, by ``time.monotonic``.
+    """
+
+    normals: torch.Tensor
+    ahead: torch.Tensor
+    b: torch.Tensor
+    lower: torch.Tensor
+    upper: torch.Tensor
+    first: torch.Tensor
+    known: torch.Tensor
+    enough: torch.Tensor
+    deadline: torch.Tensor
+
+
+Solver = Callable[[Hard], tuple[torch.Tensor, torch.Tensor]]
+"""Lower bounds (M,) and points (M, n) for :class:`Hard`; a row of nan is no point."""
+
+
+@dataclass
+class Found:
+    """Lower bounds (N,) and the closest misclassified points (N, n) with their norms (N,).
+
+    inf is the norm of a sample without a point, and the bound of one that no point of the
+    box can make misclassified.
+    """
+
+    lower: torch.Tensor
+    points: torch.Tensor
+    upper: torch.Tensor
+
+
+class _Search:
+    """The search for samples of one class."""
+
+    def __init__(
+        self, geometry: Geometry, norm: Norm, solver: Solver, label: int, bounds: Bounds
+    ) -> None:
+        self.geometry, self.norm, self.solver, self.bounds = geometry, norm, solver, bounds
+        right = geometry.labels == label
+        self.right, self.wrong = right.nonzero().squeeze(1), (~right).nonzero().squeeze(1)
+        self.normals = geometry.normals[self.right]
+        self.ahead = geometry.normals[self.wrong]
+        self.length = torch.cdist(
+            self.normals,
+            self.ahead,
+            p=dual_order(norm),
+            compute_mode="donot_use_mm_for_euclid_dist",
+        )
+
+    def run(self, x: torch.Tensor, deadline: float) -> Found:
+        """Bounds and points of flat inputs (N, n) of the class, all in float64."""
+        self.x, self.lo, self.hi = x, self.bounds.lower - x, self.bounds.upper - x
+        distances = self.geometry.distances(x)
+        self.near, self.far = distances[:, self.right], distances[:, self.wrong]
+        self.rounding = ROUNDING * (1 + distances.amax(1))
+        if self.geometry.omega is not None:
+            self.rounding = ROUNDING * distances.amax(1)
+        self.lower, self.first = self._cheap()
+        self.stage = torch.zeros_like(self.lower, dtype=torch.int8)
+        self.found = Found(
+            torch.zeros_like(x[:, 0]), x.clone(), torch.full_like(x[:, 0], float("inf"))
+        )
+        while monotonic() < deadline and self._round(deadline):
+            pass
+        self.found.lower = torch.minimum(self.lower.amin(1), self.found.upper)
+        return self.found
+
+    def _cheap(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The bounds without the box (N, J), and which i they belong to."""
+        bounds, firsts = [], []
+        for row in range(len(self.x)):
+            b = (self.far[row] - self.near[row][:, None]) / 2 - self.rounding[row]
+            bound, first = without_box(self.norm, b, self.length).max(0)
+            bounds.append(bound)
+            firsts.append(first)
+        return torch.stack(bounds), torch.stack(firsts)
+
+    def _round(self, deadline: float) -> bool:
+        """Improve the lowest bounds; whether there was anything to do."""
+        closer = self._closer()
+        if not bool(closer.any()):
+            return False
+        lowest = self.lower.masked_fill(~closer, float("inf"))
+        value, j = lowest.topk(min(AT_ONCE, lowest.shape[1]), largest=False)
+        stage = self.stage.gather(1, j)
+        matters = value.isfinite()
+        rows, places = ((stage == OPEN) & matters).nonzero(as_tuple=True)
+        if len(rows):
+            self._bound(rows, j[rows, places])
+        # The lowest bound must be raised by the solver once no cheaper way is left.
+        first = ((stage[:, 0] == BOUNDED) & matters[:, 0]).nonzero().squeeze(1)
+        if len(first):
+            self._solve(first, j[first, 0], deadline)
+        return True
+
+    def _closer(self) -> torch.Tensor:
+        """Which polyhedra could hold a point that is closer than the closest known (N, J)."""
+        limit = self.found.upper * (1 - 1e-9)
+        return (self.stage != SOLVED) & (self.lower < limit[:, None])
+
+    def _offsets(self, rows: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        """b (M, R), lowered for rounding."""
+        return (self.far[rows, j][:, None] - self.near[rows]) / 2 - self.rounding[rows][:, None]
+
+    def _bound(self, rows: torch.Tensor, j: torch.Tensor) -> None:
+        """The farthest halfspace inside the box, which may be all that matters."""
+        size = max(1, VALUES // self.x.shape[1] // 4)
+        for r, w in zip(torch.split(rows, size), torch.split(j, size), strict=True):
+            first, b = self.first[r, w], self._offsets(r, w)
+            a = self.ahead[w] - self.normals[first]
+            value, delta = nearest(
+                self.norm, a, b.gather(1, first[:, None]).squeeze(1), self.lo[r], self.hi[r]
+            )
+            self.lower[r, w] = torch.maximum(self.lower[r, w], value)
+            left = b - ((self.ahead[w] * delta).sum(1, keepdim=True) - delta @ self.normals.T)
+            # The farthest of the others is bounded next, should this one not settle it.
+            settled = (left.amax(1) <= 1e-9 * b.abs().amax(1)) | value.isinf()
+            settled |= len(self.right) == 1
+            self.stage[r, w] = torch.where(settled, SOLVED, BOUNDED).to(torch.int8)
+            self._offer(r, w, delta, settled & value.isfinite())
+
+    def _solve(self, rows: torch.Tensor, j: torch.Tensor, deadline: float) -> None:
+        hard = Hard(
+            self.normals,
+            self.ahead[j],
+            self._offsets(rows, j),
+            self.lo[rows],
+            self.hi[rows],
+            self.first[rows, j],
+            self.lower[rows, j],
+            self.found.upper[rows],
+            torch.tensor(deadline),
+        )
+        value, delta = self.solver(hard)
+        self.lower[rows, j] = torch.maximum(self.lower[rows, j], value)
+        self.stage[rows, j] = SOLVED
+        self._offer(rows, j, delta, delta.isfinite().all(1))
+
+    def _offer(
+        self, rows: torch.Tensor, j: torch.Tensor, delta: torch.Tensor, valid: torch.Tensor
+    ) -> None:
+        """Keep the points that are misclassified and closer than what is known."""
+        rows, j, delta = rows[valid], j[valid], delta[valid]
+        if not len(rows):
+            return
+        at_most = distance(torch.zeros_like(delta), delta, self.norm)
+        closer = at_most < self.found.upper[rows]
+        rows, j, delta = rows[closer], j[closer], delta[closer]
+        open_ = torch.arange(len(rows), device=rows.device)
+        target = self.geometry.prototypes[self.wrong[j]]
+        target = target.clamp(self.bounds.lower, self.bounds.upper) - self.x[rows]
+        for nudge in NUDGES:
+            if not len(open_):
+                return
+            moved = delta[open_]
+            if nudge:
+                moved = moved + nudge * (target[open_] - moved)
+            if self.norm is Norm.L0:
+                # A feature that was left alone must stay so.
+                moved = moved.masked_fill(delta[open_] == 0, 0)
+            r = rows[open_]
+            points = (self.x[r] + moved).clamp(self.bounds.lower, self.bounds.upper)
+            wrong = self._misclassified(points, j[open_])
+            self._keep(r[wrong], points[wrong])
+            open_ = open_[~wrong]
+
+    def _misclassified(self, points: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        """Whether prototype j is closer than all right ones, by direct differences (M,)."""
+        w = self.geometry.prototypes
+        near = self.geometry.differences(points, w[self.right]).amin(1)
+        own = [
+            self.geometry.differences(point[None], w[self.wrong[k]][None])[0]
+            for point, k in zip(points, j, strict=True)
+        ]
+        far = torch.cat(own) if own else near
+        return far < near * (1 - 1e-14)
+
+    def _keep(self, rows: torch.Tensor, points: torch.Tensor) -> None:
+        found = distance(self.x[rows], points, self.norm)
+        for row, value, point in zip(rows.tolist(), found, points, strict=True):
+            if value < self.found.upper[row]:
+                self.found.upper[row], self.found.points[row] = value, point
+
+
+def closest(
+    geometry: Geometry,
+    norm: Norm,
+    solver: Solver,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    bounds: Bounds,
+    deadline: float,
+) -> Found:
+    """Lower bounds and misclassified points of flat inputs.
+
+    Args:
+        geometry: The model.
+        norm: In which distances are measured.
+        solver: For the polyhedra that one halfspace does not settle.
+        x: Inputs (N, n), float64, that the model classifies as ``y``.
+        y: Labels (N,).
+        bounds: The box of valid inputs.
+        deadline: When to give up, by ``time.monotonic``; bounds stay valid.
+    """
+    found = Found(torch.zeros_like(x[:, 0]), x.clone(), torch.full_like(x[:, 0], float("inf")))
+    for label in y.unique().tolist():
+        rows = (y == label).nonzero().squeeze(1)
+        search = _Search(geometry, norm, solver, label, bounds)
+        part = search.run(x[rows], deadline)
+        found.lower[rows], found.points[rows] = part.lower, part.points
+        found.upper[rows] = part.upper
+    return found
