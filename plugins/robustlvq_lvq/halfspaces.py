@@ -92,7 +92,7 @@ def nearest(
 def _raise(
     c: torch.Tensor, room: torch.Tensor, b: torch.Tensor, speed: torch.Tensor
 ) -> torch.Tensor:
-    """v = min(level * speed, room) with the level at which c . v = b.
+    """V = min(level * speed, room) with the level at which c . v = b.
 
     c . v grows with the level, concave and in linear pieces. Newton's method from below stays
     below: whatever the level is when it ends, v is the minimiser for a b that is no larger.

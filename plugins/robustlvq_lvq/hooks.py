@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from robustlvq.api import ModelSpec, hookimpl
+from robustlvq.api import CertifierSpec, ModelSpec, Norm, hookimpl
 from robustlvq_lvq.config import GLVQConfig, GMLVQConfig, GTLVQConfig
 
 GLVQ, GMLVQ, GTLVQ = (
@@ -81,4 +81,19 @@ def robustlvq_models() -> Sequence[ModelSpec]:
             weights="robustlvq_lvq:weights/gtlvq-10.safetensors",
             recipe=GTLVQ_RECIPE,
         ),
+    ]
+
+
+@hookimpl
+def robustlvq_certifiers() -> Sequence[CertifierSpec]:
+    """Exact distances of GLVQ and GMLVQ; of GTLVQ in L2 where they can be proved, else bounds."""
+    return [
+        CertifierSpec(
+            f"lvq-{norm}",
+            f"Distances of LVQ models in {norm.symbol}: exact, or between proved bounds",
+            norm,
+            f"robustlvq_lvq.certifiers:{norm}",
+            (GLVQ, GMLVQ, GTLVQ),
+        )
+        for norm in Norm
     ]

@@ -59,11 +59,10 @@ def stationary(
         delta (M, n), which satisfies the constraints up to rounding where the iteration settled;
         mu (M, R); and lower bounds of the distance (M,).
     """
-    count, n = problem.lower.shape
     delta = torch.zeros_like(problem.lower)
     mu = torch.zeros_like(problem.c)
     bound = torch.zeros_like(problem.c[:, 0])
-    rows = torch.arange(count, device=delta.device)
+    rows = torch.arange(len(problem), device=delta.device)
     span = torch.maximum(-problem.lower, problem.upper)
     reach = (span * span).sum(1)
     for step in range(STEPS):
@@ -100,10 +99,10 @@ def _minimised(problem: Quadrics, delta: torch.Tensor, mu: torch.Tensor) -> torc
     """The minimum over the box of the Lagrangian with multipliers scaled to sum 1 (M, n)."""
     mu = mu / mu.sum(1, keepdim=True).clamp_min(1)
     for _ in range(STEPS):
-        # The eigenvalues of the Hessian lie in [0, 4]: half of the usual step is safe.
+        # Half of the Hessian has eigenvalues in [0, 2].
         bent, _ = problem.curve(delta)
         slope = delta + torch.einsum("mi,min->mn", mu, problem.g + bent)
-        after = torch.maximum(torch.minimum(delta - slope, problem.upper), problem.lower)
+        after = torch.maximum(torch.minimum(delta - slope / 2, problem.upper), problem.lower)
         if float((after - delta).abs().amax()) < 1e-12:
             return after
         delta = after

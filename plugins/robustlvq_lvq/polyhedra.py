@@ -15,15 +15,16 @@ is left can be closer than the closest point found.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import torch
 
 from robustlvq.api import Bounds, Norm, distance
+from robustlvq_lvq.found import Found
 from robustlvq_lvq.halfspaces import ROUNDING, dual_order, nearest, without_box
 
-__all__ = ["Found", "Geometry", "Hard", "Solver", "closest"]
+__all__ = ["Geometry", "Hard", "NearestPolyhedra", "Solver"]
 
 AT_ONCE = 8
 """How many wrong prototypes of a sample are bounded inside the box at a time."""
@@ -33,6 +34,9 @@ VALUES = 2**22
 
 NUDGES = (0.0, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 """How far a point on the boundary is moved on towards its prototype, as a share of the way."""
+
+KEPT = 2**26
+"""How many pairs of prototypes a model may have for its tables of lengths to be kept."""
 
 OPEN, BOUNDED, SOLVED = 0, 1, 2
 
@@ -114,68 +118,103 @@ class Hard:
     first: torch.Tensor
     known: torch.Tensor
     enough: torch.Tensor
-    deadline: torch.Tensor
+    deadline: float
 
 
 Solver = Callable[[Hard], tuple[torch.Tensor, torch.Tensor]]
 """Lower bounds (M,) and points (M, n) for :class:`Hard`; a row of nan is no point."""
 
 
-@dataclass
-class Found:
-    """Lower bounds (N,) and the closest misclassified points (N, n) with their norms (N,).
+class _Class:
+    """What is needed of a model for the samples of one class.
 
-    inf is the norm of a sample without a point, and the bound of one that no point of the
-    box can make misclassified.
+    Attributes:
+        right, wrong: Which prototypes are of the class (R,), and which are not (J,).
+        normals, ahead: Their rows of ``geometry.normals``.
+        length: ||a_ij||_q (R, J).
     """
 
-    lower: torch.Tensor
-    points: torch.Tensor
-    upper: torch.Tensor
+    def __init__(self, geometry: Geometry, norm: Norm, label: int) -> None:
+        own = geometry.labels == label
+        self.right, self.wrong = own.nonzero().squeeze(1), (~own).nonzero().squeeze(1)
+        self.normals, self.ahead = geometry.normals[self.right], geometry.normals[self.wrong]
+        order = dual_order(norm)
+        if order == 2:
+            product = self.normals @ self.ahead.T
+            both = (self.normals**2).sum(1)[:, None] + (self.ahead**2).sum(1)
+            # Never too short, or what it divides would be too large for a lower bound.
+            self.length = ((both - 2 * product).clamp_min(0) + 1e-13 * both).sqrt()
+        else:
+            self.length = torch.cdist(self.normals, self.ahead, p=order)
+
+
+class NearestPolyhedra:
+    """Bounds and points for one model in one norm.
+
+    Args:
+        geometry: The model.
+        norm: In which distances are measured.
+        solver: For the polyhedra that one halfspace does not settle.
+    """
+
+    def __init__(self, geometry: Geometry, norm: Norm, solver: Solver) -> None:
+        self.geometry, self.norm, self.solver = geometry, norm, solver
+        self._classes: dict[int, _Class] = {}
+
+    def search(self, x: torch.Tensor, y: torch.Tensor, bounds: Bounds, deadline: float) -> Found:
+        """Lower bounds and misclassified points.
+
+        Args:
+            x: Flat inputs (N, n), float64, that the model classifies as ``y``.
+            y: Labels (N,).
+            bounds: The box of valid inputs.
+            deadline: When to give up, by ``time.monotonic``; bounds are valid at any time.
+        """
+        found = Found.nothing(x)
+        for label in sorted(set(y.tolist())):
+            rows = (y == label).nonzero().squeeze(1)
+            found.put(rows, _Search(self, self._of(label), x[rows], bounds).run(deadline))
+        return found
+
+    def _of(self, label: int) -> _Class:
+        if label not in self._classes:
+            if len(self.geometry.labels) ** 2 > KEPT:
+                self._classes.clear()
+            self._classes[label] = _Class(self.geometry, self.norm, label)
+        return self._classes[label]
 
 
 class _Search:
-    """The search for samples of one class."""
+    """The search for samples of one class: (N, n), all in float64."""
 
     def __init__(
-        self, geometry: Geometry, norm: Norm, solver: Solver, label: int, bounds: Bounds
+        self, model: NearestPolyhedra, own: _Class, x: torch.Tensor, bounds: Bounds
     ) -> None:
-        self.geometry, self.norm, self.solver, self.bounds = geometry, norm, solver, bounds
-        right = geometry.labels == label
-        self.right, self.wrong = right.nonzero().squeeze(1), (~right).nonzero().squeeze(1)
-        self.normals = geometry.normals[self.right]
-        self.ahead = geometry.normals[self.wrong]
-        self.length = torch.cdist(
-            self.normals,
-            self.ahead,
-            p=dual_order(norm),
-            compute_mode="donot_use_mm_for_euclid_dist",
-        )
-
-    def run(self, x: torch.Tensor, deadline: float) -> Found:
-        """Bounds and points of flat inputs (N, n) of the class, all in float64."""
-        self.x, self.lo, self.hi = x, self.bounds.lower - x, self.bounds.upper - x
+        self.geometry, self.norm, self.solver = model.geometry, model.norm, model.solver
+        self.own, self.bounds = own, bounds
+        self.x, self.lo, self.hi = x, bounds.lower - x, bounds.upper - x
         distances = self.geometry.distances(x)
-        self.near, self.far = distances[:, self.right], distances[:, self.wrong]
-        self.rounding = ROUNDING * (1 + distances.amax(1))
-        if self.geometry.omega is not None:
-            self.rounding = ROUNDING * distances.amax(1)
+        self.near, self.far = distances[:, own.right], distances[:, own.wrong]
+        self.rounding = ROUNDING * distances.amax(1)
+        if self.geometry.omega is None:
+            self.rounding = self.rounding + ROUNDING
         self.lower, self.first = self._cheap()
         self.stage = torch.zeros_like(self.lower, dtype=torch.int8)
-        self.found = Found(
-            torch.zeros_like(x[:, 0]), x.clone(), torch.full_like(x[:, 0], float("inf"))
-        )
+        self.found = Found.nothing(x)
+
+    def run(self, deadline: float) -> Found:
+        """Bounds and points."""
         while monotonic() < deadline and self._round(deadline):
             pass
-        self.found.lower = torch.minimum(self.lower.amin(1), self.found.upper)
-        return self.found
+        lower = torch.minimum(self.lower.amin(1), self.found.upper)
+        return replace(self.found, lower=lower)
 
     def _cheap(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The bounds without the box (N, J), and which i they belong to."""
         bounds, firsts = [], []
         for row in range(len(self.x)):
             b = (self.far[row] - self.near[row][:, None]) / 2 - self.rounding[row]
-            bound, first = without_box(self.norm, b, self.length).max(0)
+            bound, first = without_box(self.norm, b, self.own.length).max(0)
             bounds.append(bound)
             firsts.append(first)
         return torch.stack(bounds), torch.stack(firsts)
@@ -204,7 +243,7 @@ class _Search:
         return (self.stage != SOLVED) & (self.lower < limit[:, None])
 
     def _offsets(self, rows: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
-        """b (M, R), lowered for rounding."""
+        """B (M, R), lowered for rounding."""
         return (self.far[rows, j][:, None] - self.near[rows]) / 2 - self.rounding[rows][:, None]
 
     def _bound(self, rows: torch.Tensor, j: torch.Tensor) -> None:
@@ -212,29 +251,29 @@ class _Search:
         size = max(1, VALUES // self.x.shape[1] // 4)
         for r, w in zip(torch.split(rows, size), torch.split(j, size), strict=True):
             first, b = self.first[r, w], self._offsets(r, w)
-            a = self.ahead[w] - self.normals[first]
+            a = self.own.ahead[w] - self.own.normals[first]
             value, delta = nearest(
                 self.norm, a, b.gather(1, first[:, None]).squeeze(1), self.lo[r], self.hi[r]
             )
             self.lower[r, w] = torch.maximum(self.lower[r, w], value)
-            left = b - ((self.ahead[w] * delta).sum(1, keepdim=True) - delta @ self.normals.T)
-            # The farthest of the others is bounded next, should this one not settle it.
+            ahead = (self.own.ahead[w] * delta).sum(1, keepdim=True)
+            left = b - (ahead - delta @ self.own.normals.T)
             settled = (left.amax(1) <= 1e-9 * b.abs().amax(1)) | value.isinf()
-            settled |= len(self.right) == 1
+            settled |= len(self.own.right) == 1
             self.stage[r, w] = torch.where(settled, SOLVED, BOUNDED).to(torch.int8)
             self._offer(r, w, delta, settled & value.isfinite())
 
     def _solve(self, rows: torch.Tensor, j: torch.Tensor, deadline: float) -> None:
         hard = Hard(
-            self.normals,
-            self.ahead[j],
+            self.own.normals,
+            self.own.ahead[j],
             self._offsets(rows, j),
             self.lo[rows],
             self.hi[rows],
             self.first[rows, j],
             self.lower[rows, j],
             self.found.upper[rows],
-            torch.tensor(deadline),
+            deadline,
         )
         value, delta = self.solver(hard)
         self.lower[rows, j] = torch.maximum(self.lower[rows, j], value)
@@ -252,7 +291,7 @@ class _Search:
         closer = at_most < self.found.upper[rows]
         rows, j, delta = rows[closer], j[closer], delta[closer]
         open_ = torch.arange(len(rows), device=rows.device)
-        target = self.geometry.prototypes[self.wrong[j]]
+        target = self.geometry.prototypes[self.own.wrong[j]]
         target = target.clamp(self.bounds.lower, self.bounds.upper) - self.x[rows]
         for nudge in NUDGES:
             if not len(open_):
@@ -266,52 +305,17 @@ class _Search:
             r = rows[open_]
             points = (self.x[r] + moved).clamp(self.bounds.lower, self.bounds.upper)
             wrong = self._misclassified(points, j[open_])
-            self._keep(r[wrong], points[wrong])
+            norms = distance(self.x[r[wrong]], points[wrong], self.norm)
+            self.found.keep(r[wrong], points[wrong], norms)
             open_ = open_[~wrong]
 
     def _misclassified(self, points: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
         """Whether prototype j is closer than all right ones, by direct differences (M,)."""
         w = self.geometry.prototypes
-        near = self.geometry.differences(points, w[self.right]).amin(1)
+        near = self.geometry.differences(points, w[self.own.right]).amin(1)
         own = [
-            self.geometry.differences(point[None], w[self.wrong[k]][None])[0]
+            self.geometry.differences(point[None], w[self.own.wrong[k]][None])[0]
             for point, k in zip(points, j, strict=True)
         ]
         far = torch.cat(own) if own else near
         return far < near * (1 - 1e-14)
-
-    def _keep(self, rows: torch.Tensor, points: torch.Tensor) -> None:
-        found = distance(self.x[rows], points, self.norm)
-        for row, value, point in zip(rows.tolist(), found, points, strict=True):
-            if value < self.found.upper[row]:
-                self.found.upper[row], self.found.points[row] = value, point
-
-
-def closest(
-    geometry: Geometry,
-    norm: Norm,
-    solver: Solver,
-    x: torch.Tensor,
-    y: torch.Tensor,
-    bounds: Bounds,
-    deadline: float,
-) -> Found:
-    """Lower bounds and misclassified points of flat inputs.
-
-    Args:
-        geometry: The model.
-        norm: In which distances are measured.
-        solver: For the polyhedra that one halfspace does not settle.
-        x: Inputs (N, n), float64, that the model classifies as ``y``.
-        y: Labels (N,).
-        bounds: The box of valid inputs.
-        deadline: When to give up, by ``time.monotonic``; bounds stay valid.
-    """
-    found = Found(torch.zeros_like(x[:, 0]), x.clone(), torch.full_like(x[:, 0], float("inf")))
-    for label in y.unique().tolist():
-        rows = (y == label).nonzero().squeeze(1)
-        search = _Search(geometry, norm, solver, label, bounds)
-        part = search.run(x[rows], deadline)
-        found.lower[rows], found.points[rows] = part.lower, part.points
-        found.upper[rows] = part.upper
-    return found

@@ -167,7 +167,8 @@ def closest_l0(problem: Polyhedron) -> Result:
     """
     up = 1 / np.maximum(problem.upper, 1e-12)
     down = 1 / np.maximum(-problem.lower, 1e-12)
-    rows, value, best = list(problem.start), problem.known, None
+    rows, value = list(problem.start), problem.known
+    best: Array | None = None
     multipliers, limit = np.zeros(len(rows)), problem.enough
     for _ in range(ROUNDS):
         if value >= limit or monotonic() > problem.deadline:
@@ -177,25 +178,24 @@ def closest_l0(problem: Polyhedron) -> Result:
         if delta is None:
             return value, best
         new = problem.violated(delta, rows)
-        if not new:
-            break
         rows = rows + new
-    for candidate in _rounded(problem, delta):
-        size = float((candidate != 0).sum())
-        if size < limit and not problem.violated(candidate, []):
-            limit, best = size, candidate
+        if not new:
+            for candidate in _rounded(problem, delta):
+                size = float((candidate != 0).sum())
+                if size < limit and not problem.violated(candidate, []):
+                    limit, best = size, candidate
+            break
     multipliers = np.append(multipliers, np.zeros(len(rows) - len(multipliers)))
     for _ in range(ROUNDS):
         if value >= limit or monotonic() > problem.deadline:
             return min(value, limit), best
-        exact, bound, candidate = _branch(problem, rows, multipliers, limit)
+        exact, bound, fewer = _branch(problem, rows, multipliers, limit)
         value = max(value, min(bound, limit))
-        if candidate is None or not exact:
+        if fewer is None or not exact:
             return value, best
-        new = problem.violated(candidate, rows)
+        new = problem.violated(fewer, rows)
         if not new:
-            size = float((candidate != 0).sum())
-            return value, candidate if size < limit else best
+            return value, fewer if float((fewer != 0).sum()) < limit else best
         rows = rows + new
         multipliers = np.append(multipliers, np.zeros(len(new)))
     return value, best

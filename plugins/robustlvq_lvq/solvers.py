@@ -67,7 +67,7 @@ def working_sets(hard: Hard) -> tuple[torch.Tensor, torch.Tensor, list[list[int]
         tolerance = 1e-9 * scale[:, None] * length.amax(1, keepdim=True)
         done = (left <= tolerance).all(1)
         points[rows[done]] = dual.delta[done]
-        over = done | (dual.value >= stop) | (monotonic() > float(hard.deadline))
+        over = done | (dual.value >= stop) | (monotonic() > hard.deadline)
         kept = torch.where((dual.multipliers > 0) & used, chosen, -1)
         worst, new = left.topk(min(NEW_ROWS, total), dim=1)
         for row, held in zip(rows.tolist(), kept.tolist(), strict=True):
@@ -104,7 +104,7 @@ def by_program(norm: Norm) -> Solver:
         length, _, holding = working_sets(replace(hard, known=torch.zeros_like(value), enough=far))
         value[length.isinf()] = float("inf")
         for row in range(len(value)):
-            if monotonic() > float(hard.deadline) or bool(value[row] >= hard.enough[row]):
+            if monotonic() > hard.deadline or bool(value[row] >= hard.enough[row]):
                 continue
             a = (hard.ahead[row] - hard.normals).cpu().numpy()
             scale = np.maximum(np.linalg.norm(a, axis=1), 1e-300)
@@ -116,7 +116,7 @@ def by_program(norm: Norm) -> Solver:
                 holding[row],
                 float(value[row]),
                 float(hard.enough[row]),
-                float(hard.deadline),
+                hard.deadline,
             )
             bound, delta = closest(problem)
             value[row] = max(float(value[row]), bound)
@@ -125,7 +125,6 @@ def by_program(norm: Norm) -> Solver:
         return value, points
 
     return solve
-
 
 
 def solver_of(norm: Norm) -> Solver:

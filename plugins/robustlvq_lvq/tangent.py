@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic
 
 import torch
 
 from robustlvq.api import Bounds, Norm, distance
+from robustlvq_lvq.found import Found
 from robustlvq_lvq.halfspaces import ROUNDING
 from robustlvq_lvq.lagrangian import stationary
-from robustlvq_lvq.polyhedra import Found
+from robustlvq_lvq.quadratic import maximise
 from robustlvq_lvq.quadrics import Quadrics, Subspaces
 
-__all__ = ["closest_tangent"]
+__all__ = ["NearestQuadrics"]
 
 AT_ONCE = 4
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
@@ -33,15 +35,13 @@ class _Search:
         gap = self.far.sqrt() - self.near.amin(1, keepdim=True).sqrt()
         self.lower = (gap / 2).clamp_min(0)
         self.solved = torch.zeros_like(self.lower, dtype=torch.bool)
-        self.found = Found(
-            torch.zeros_like(x[:, 0]), x.clone(), torch.full_like(x[:, 0], float("inf"))
-        )
+        self.found = Found.nothing(x)
 
     def run(self, deadline: float) -> Found:
         while monotonic() < deadline and self._round():
             pass
-        self.found.lower = torch.minimum(self.lower.amin(1), self.found.upper)
-        return self.found
+        lower = torch.minimum(self.lower.amin(1), self.found.upper)
+        return replace(self.found, lower=lower)
 
     def _round(self) -> bool:
         limit = self.found.upper * (1 - 1e-9)
@@ -85,8 +85,6 @@ class _Search:
         delta: torch.Tensor,
         mu: torch.Tensor,
     ) -> None:
-        from dataclasses import replace
-
         size = torch.linalg.vector_norm(delta, dim=1)
         open_ = (size < self.found.upper[rows] * (1 + 1e-6)).nonzero().squeeze(1)
         for margin in MARGINS:
@@ -94,41 +92,55 @@ class _Search:
                 return
             part = problem[open_]
             scale = part.c.abs().amax(1, keepdim=True)
-            inside = replace(part, c=part.c + 4 * self.rounding[rows[open_]][:, None] + margin * scale)
+            inside = replace(
+                part, c=part.c + 4 * self.rounding[rows[open_]][:, None] + margin * scale
+            )
             moved = _pushed(inside, delta[open_], mu[open_])
             r = rows[open_]
             points = (self.x[r] + moved).clamp(self.bounds.lower, self.bounds.upper)
             d = self.spaces.distances(points)
             wrong = d[:, self.wrong].amin(1) < d[:, self.right].amin(1) * (1 - 1e-13)
             found = distance(self.x[r], points, self.norm)
-            for k in wrong.nonzero().squeeze(1).tolist():
-                row = int(r[k])
-                if found[k] < self.found.upper[row]:
-                    self.found.upper[row], self.found.points[row] = found[k], points[k]
+            self.found.keep(r[wrong], points[wrong], found[wrong])
             open_ = open_[~wrong]
 
 
 def _pushed(problem: Quadrics, delta: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:
     """``delta`` after a few steps toward the constraints of ``problem``."""
-    from robustlvq_lvq.quadratic import maximise
-
     span = torch.maximum(-problem.lower, problem.upper)
     reach = (span * span).sum(1)
     for _ in range(3):
         a, b = problem.halfspaces(delta)
         length = torch.linalg.vector_norm(a, dim=2).clamp_min(1e-300)
-        dual = maximise(a / length[:, :, None], b / length, problem.lower, problem.upper, mu * length, reach)
+        dual = maximise(
+            a / length[:, :, None], b / length, problem.lower, problem.upper, mu * length, reach
+        )
         delta, mu = dual.delta, dual.multipliers / length
     return delta
 
 
-def closest_tangent(
-    spaces: Subspaces, norm: Norm, x: torch.Tensor, y: torch.Tensor, bounds: Bounds, deadline: float
-) -> Found:
-    found = Found(torch.zeros_like(x[:, 0]), x.clone(), torch.full_like(x[:, 0], float("inf")))
-    for label in y.unique().tolist():
-        rows = (y == label).nonzero().squeeze(1)
-        part = _Search(spaces, norm, label, x[rows], bounds).run(deadline)
-        found.lower[rows], found.points[rows] = part.lower, part.points
-        found.upper[rows] = part.upper
-    return found
+class NearestQuadrics:
+    """Bounds and points for one model in one norm.
+
+    Args:
+        spaces: The model.
+        norm: In which distances are measured.
+    """
+
+    def __init__(self, spaces: Subspaces, norm: Norm) -> None:
+        self.spaces, self.norm = spaces, norm
+
+    def search(self, x: torch.Tensor, y: torch.Tensor, bounds: Bounds, deadline: float) -> Found:
+        """Lower bounds and misclassified points.
+
+        Args:
+            x: Flat inputs (N, n), float64, that the model classifies as ``y``.
+            y: Labels (N,).
+            bounds: The box of valid inputs.
+            deadline: When to give up, by ``time.monotonic``; bounds are valid at any time.
+        """
+        found = Found.nothing(x)
+        for label in sorted(set(y.tolist())):
+            rows = (y == label).nonzero().squeeze(1)
+            found.put(rows, _Search(self.spaces, self.norm, label, x[rows], bounds).run(deadline))
+        return found

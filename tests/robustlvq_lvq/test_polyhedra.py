@@ -1,4 +1,4 @@
-"""Exact distances of GLVQ and GMLVQ against least distance programs, linear programs, enumeration."""
+"""Exact distances of GLVQ and GMLVQ against least distance and linear programs, enumeration."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, nnls
 
 from robustlvq.api import Bounds, Norm, distance
-from robustlvq_lvq.polyhedra import Geometry, closest
+from robustlvq_lvq.polyhedra import Geometry, NearestPolyhedra
 from robustlvq_lvq.solvers import solver_of
 
 Array = npt.NDArray[np.float64]
@@ -107,7 +107,8 @@ def solve(problem: Problem, norm: Norm) -> tuple[float, float, Array]:
     omega = None if problem.omega is None else torch.from_numpy(problem.omega)
     geometry = Geometry.of(w, labels, omega)
     x, y = torch.from_numpy(problem.x)[None], torch.tensor([problem.y])
-    found = closest(geometry, norm, solver_of(norm), x, y, Bounds(), monotonic() + 60)
+    model = NearestPolyhedra(geometry, norm, solver_of(norm))
+    found = model.search(x, y, Bounds(), monotonic() + 60)
     point = found.points[0].numpy()
     if bool(found.upper.isfinite()):
         assert float(distance(x, found.points, norm)) == float(found.upper)
@@ -134,7 +135,7 @@ def check(problem: Problem, norm: Norm) -> None:
 @pytest.mark.parametrize("kind", ["glvq", "gmlvq"])
 @pytest.mark.parametrize("norm", [Norm.L2, Norm.LINF, Norm.L1])
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=int(__import__("os").environ.get("EX","150")), deadline=None)
+@settings(max_examples=int(__import__("os").environ.get("EX", "150")), deadline=None)
 def test_bounds_are_the_least_distance(norm: Norm, kind: str, seed: int) -> None:
     check(Problem(seed, kind), norm)
 
