@@ -11,6 +11,7 @@ nothing can be proved within their rounding errors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol, runtime_checkable
@@ -91,8 +92,7 @@ class Certified:
 
 def certify_samples(
     target: Target,
-    certifier: Certifier,
-    norm: Norm,
+    certifiers: Sequence[tuple[Certifier, Norm]],
     x: torch.Tensor,
     y: torch.Tensor,
     *,
@@ -103,12 +103,13 @@ def certify_samples(
 
     Args:
         target: The model.
-        certifier: Is asked about the samples that the model in float64 gets right.
-        norm: The norm of ``certifier``.
+        certifiers: At least one, with its norm, the same for all; each is asked about the samples
+            that the model in float64 gets right, and the largest lower bound and the closest
+            point of all count.
         x: Clean inputs (N, \\*shape), on the device of the model.
         y: Labels (N,), int64.
         bounds: The box of valid inputs.
-        time_limit: Seconds per sample, on average over the N.
+        time_limit: Seconds per sample and certifier, on average over the N.
 
     Raises:
         ModelError: The model has no float64 twin, fails, or cannot be certified by this.
@@ -122,10 +123,13 @@ def certify_samples(
     lower = torch.zeros_like(y, dtype=torch.float64)
     upper, points = lower.clone(), x.clone()
     rows = right.nonzero().squeeze(1)
-    if len(rows):
+    upper[rows] = float("inf")
+    for certifier, norm in certifiers if len(rows) else ():
         part = _asked(certifier, target, x[rows], y[rows], bounds, time_limit * len(rows))
-        lower[rows] = part.lower
-        upper[rows], points[rows] = _checked(target.exact, part, norm, x[rows], y[rows], bounds)
+        lower[rows] = torch.maximum(lower[rows], part.lower)
+        found, where = _checked(target.exact, part, norm, x[rows], y[rows], bounds)
+        closer = found < upper[rows]
+        upper[rows[closer]], points[rows[closer]] = found[closer], where[closer]
         if bool((lower > upper * (1 + ROUNDING)).any()):
             raise PluginError(
                 f"the certifier of {norm.symbol} broke its contract: a lower bound lies above "
