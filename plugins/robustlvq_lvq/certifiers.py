@@ -7,10 +7,11 @@ from time import monotonic
 import torch
 
 from robustlvq.api import Bounds, Certificate, ModelError, Norm, Target
+from robustlvq_lvq.geometry import Geometry
 from robustlvq_lvq.glvq import GLVQ
 from robustlvq_lvq.gmlvq import GMLVQ
 from robustlvq_lvq.gtlvq import GTLVQ
-from robustlvq_lvq.polyhedra import Geometry, NearestPolyhedra
+from robustlvq_lvq.polyhedra import NearestPolyhedra
 from robustlvq_lvq.quadrics import Subspaces
 from robustlvq_lvq.solvers import solver_of
 from robustlvq_lvq.tangent import NearestQuadrics

@@ -1,6 +1,6 @@
 """Exact adversarial distances of GLVQ and GMLVQ: the nearest of many polyhedra, in a box.
 
-Section numbers aside, the whole of it: a point x + delta is misclassified, or tied, if a wrong
+A point x + delta is misclassified, or tied, if a wrong
 prototype j is at least as close as every right prototype i. With Lambda = omega^T omega (the
 identity for GLVQ) that is a polyhedron for each j,
 
@@ -22,15 +22,13 @@ import torch
 
 from robustlvq.api import Bounds, Norm, distance
 from robustlvq_lvq.found import Found
+from robustlvq_lvq.geometry import VALUES, Geometry
 from robustlvq_lvq.halfspaces import ROUNDING, dual_order, nearest, without_box
 
-__all__ = ["Geometry", "Hard", "NearestPolyhedra", "Solver"]
+__all__ = ["Hard", "NearestPolyhedra", "Solver"]
 
 AT_ONCE = 8
 """How many wrong prototypes of a sample are bounded inside the box at a time."""
-
-VALUES = 2**22
-"""How many numbers of a batch are held at a time in one tensor: 32 MiB."""
 
 NUDGES = (0.0, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 """How far a point on the boundary is moved on towards its prototype, as a share of the way."""
@@ -38,61 +36,13 @@ NUDGES = (0.0, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 KEPT = 2**26
 """How many pairs of prototypes a model may have for its tables of lengths to be kept."""
 
+MARGINS = (1e-9, 1e-7, 1e-5)
+"""How far inside a polyhedron a point is looked for, relative to b and the length of a."""
+
+INSIST = 10.0
+"""Seconds that this may take."""
+
 OPEN, BOUNDED, SOLVED = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """A model with quadratic distances d_k(x) = ||omega (x - w_k)||^2, in float64.
-
-    Attributes:
-        prototypes: w (P, n).
-        images: omega w (P, r), less their mean; the prototypes less theirs for GLVQ.
-        normals: Lambda w (P, n), likewise: a_ij is the difference of two rows.
-        labels: The class of each prototype (P,).
-        omega: (r, n), or None for the identity.
-        centre: What was subtracted from the prototypes (n,).
-    """
-
-    prototypes: torch.Tensor
-    images: torch.Tensor
-    normals: torch.Tensor
-    labels: torch.Tensor
-    omega: torch.Tensor | None
-    centre: torch.Tensor
-
-    @classmethod
-    def of(
-        cls, prototypes: torch.Tensor, labels: torch.Tensor, omega: torch.Tensor | None = None
-    ) -> Geometry:
-        """The geometry of prototypes (P, n) with their labels (P,), and omega (r, n) if any."""
-        w = prototypes.detach().double()
-        centre = w.mean(0)
-        if omega is None:
-            return cls(w, w - centre, w - centre, labels, None, centre)
-        omega = omega.detach().double()
-        images = (w - centre) @ omega.T
-        return cls(w, images, images @ omega, labels, omega, centre)
-
-    def distances(self, x: torch.Tensor) -> torch.Tensor:
-        """Squared distances (N, P) of flat inputs (N, n)."""
-        x = x - self.centre
-        if self.omega is not None:
-            x = x @ self.omega.T
-        product = x @ self.images.T
-        squares = (self.images * self.images).sum(1)
-        return ((x * x).sum(1, keepdim=True) + squares - 2 * product).clamp_min(0)
-
-    def differences(self, x: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
-        """Squared distances (N, p) from differences x - w, as the model computes them."""
-        parts = []
-        step = max(1, VALUES // max(1, x.numel()))
-        if self.omega is not None:
-            x, prototypes = x @ self.omega.T, prototypes @ self.omega.T
-        for part in torch.split(prototypes, step):
-            difference = x[:, None] - part
-            parts.append((difference * difference).sum(2))
-        return torch.cat(parts, 1)
 
 
 @dataclass(frozen=True)
@@ -119,6 +69,20 @@ class Hard:
     known: torch.Tensor
     enough: torch.Tensor
     deadline: float
+
+    def of(self, rows: torch.Tensor) -> Hard:
+        """Some of the rows."""
+        return Hard(
+            self.normals,
+            self.ahead[rows],
+            self.b[rows],
+            self.lower[rows],
+            self.upper[rows],
+            self.first[rows],
+            self.known[rows],
+            self.enough[rows],
+            self.deadline,
+        )
 
 
 Solver = Callable[[Hard], tuple[torch.Tensor, torch.Tensor]]
@@ -243,7 +207,7 @@ class _Search:
         return (self.stage != SOLVED) & (self.lower < limit[:, None])
 
     def _offsets(self, rows: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
-        """B (M, R), lowered for rounding."""
+        """The b of each halfspace (M, R), lowered for rounding."""
         return (self.far[rows, j][:, None] - self.near[rows]) / 2 - self.rounding[rows][:, None]
 
     def _bound(self, rows: torch.Tensor, j: torch.Tensor) -> None:
@@ -264,7 +228,14 @@ class _Search:
             self._offer(r, w, delta, settled & value.isfinite())
 
     def _solve(self, rows: torch.Tensor, j: torch.Tensor, deadline: float) -> None:
-        hard = Hard(
+        hard = self._hard(rows, j, deadline)
+        value, delta = self.solver(hard)
+        self.lower[rows, j] = torch.maximum(self.lower[rows, j], value)
+        self.stage[rows, j] = SOLVED
+        self._offer(rows, j, delta, delta.isfinite().all(1))
+
+    def _hard(self, rows: torch.Tensor, j: torch.Tensor, deadline: float) -> Hard:
+        return Hard(
             self.own.normals,
             self.own.ahead[j],
             self._offsets(rows, j),
@@ -275,10 +246,6 @@ class _Search:
             self.found.upper[rows],
             deadline,
         )
-        value, delta = self.solver(hard)
-        self.lower[rows, j] = torch.maximum(self.lower[rows, j], value)
-        self.stage[rows, j] = SOLVED
-        self._offer(rows, j, delta, delta.isfinite().all(1))
 
     def _offer(
         self, rows: torch.Tensor, j: torch.Tensor, delta: torch.Tensor, valid: torch.Tensor
@@ -293,29 +260,45 @@ class _Search:
         open_ = torch.arange(len(rows), device=rows.device)
         target = self.geometry.prototypes[self.own.wrong[j]]
         target = target.clamp(self.bounds.lower, self.bounds.upper) - self.x[rows]
-        for nudge in NUDGES:
-            if not len(open_):
-                return
+        for nudge in NUDGES if len(rows) else ():
             moved = delta[open_]
             if nudge:
                 moved = moved + nudge * (target[open_] - moved)
             if self.norm is Norm.L0:
                 # A feature that was left alone must stay so.
                 moved = moved.masked_fill(delta[open_] == 0, 0)
-            r = rows[open_]
-            points = (self.x[r] + moved).clamp(self.bounds.lower, self.bounds.upper)
-            wrong = self._misclassified(points, j[open_])
-            norms = distance(self.x[r[wrong]], points[wrong], self.norm)
-            self.found.keep(r[wrong], points[wrong], norms)
-            open_ = open_[~wrong]
+            open_ = open_[~self._keep(rows[open_], j[open_], moved)]
+            if not len(open_):
+                return
+        self._insist(rows[open_], j[open_])
+
+    def _insist(self, rows: torch.Tensor, j: torch.Tensor) -> None:
+        """Look for points a little inside, where the way to the prototype does not lead there.
+
+        The prototype may lie outside the box, or be as close as a right one everywhere.
+        """
+        hard = self._hard(rows, j, monotonic() + INSIST)
+        length = torch.linalg.vector_norm(hard.ahead[:, None] - hard.normals, dim=2)
+        scale = hard.b.abs().amax(1, keepdim=True) + length
+        for margin in MARGINS:
+            _, delta = self.solver(replace(hard, b=hard.b + margin * scale))
+            known = delta.isfinite().all(1)
+            left = torch.ones_like(known)
+            left[known] = ~self._keep(rows[known], j[known], delta[known])
+            rows, j, scale, hard = rows[left], j[left], scale[left], hard.of(left)
+            if not len(rows):
+                return
+
+    def _keep(self, rows: torch.Tensor, j: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:
+        """Keep what is misclassified; which (M,) is."""
+        points = (self.x[rows] + delta).clamp(self.bounds.lower, self.bounds.upper)
+        wrong = self._misclassified(points, j)
+        kept, points = rows[wrong], points[wrong]
+        self.found.keep(kept, points, distance(self.x[kept], points, self.norm))
+        return wrong
 
     def _misclassified(self, points: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
         """Whether prototype j is closer than all right ones, by direct differences (M,)."""
         w = self.geometry.prototypes
         near = self.geometry.differences(points, w[self.own.right]).amin(1)
-        own = [
-            self.geometry.differences(point[None], w[self.own.wrong[k]][None])[0]
-            for point, k in zip(points, j, strict=True)
-        ]
-        far = torch.cat(own) if own else near
-        return far < near * (1 - 1e-14)
+        return self.geometry.difference(points, w[self.own.wrong[j]]) < near * (1 - 1e-14)

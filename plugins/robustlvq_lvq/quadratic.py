@@ -94,6 +94,18 @@ def maximise(
         step = _newton_step(a_, free[rows], left, fixed)
         moved = _search(a_, b_, low_, up_, lam_, step, gradient, value[rows])
         improved = moved.value > value[rows]
+        lost = (~improved).nonzero().squeeze(1)
+        if len(lost):
+            # Newton's step can be lost in the projection. A plain gradient step cannot: the
+            # slope changes by no more than the sum of the squared lengths of the rows.
+            a_, b_, low_, up_ = a_[lost], b_[lost], low_[lost], up_[lost]
+            length = 1 / (a_ * a_).sum((1, 2)).clamp_min(1e-300)
+            there = (lam_[lost] + length[:, None] * gradient[lost]).clamp_min(0)
+            for whole, part in zip(
+                moved, (there, *dual_value(a_, b_, low_, up_, there)), strict=True
+            ):
+                whole[lost] = part
+            improved = moved.value > value[rows]
         better = rows[improved]
         lam[better] = moved.multipliers[improved]
         value[better], delta[better] = moved.value[improved], moved.delta[improved]

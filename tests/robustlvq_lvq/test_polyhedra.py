@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog, nnls
 
 from robustlvq.api import Bounds, Norm, distance
-from robustlvq_lvq.polyhedra import Geometry, NearestPolyhedra
+from robustlvq_lvq.geometry import Geometry
+from robustlvq_lvq.polyhedra import NearestPolyhedra
 from robustlvq_lvq.solvers import solver_of
 
 Array = npt.NDArray[np.float64]
