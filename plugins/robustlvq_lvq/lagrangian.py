@@ -13,7 +13,7 @@ import torch
 from robustlvq_lvq.quadratic import maximise
 from robustlvq_lvq.quadrics import Quadrics
 
-__all__ = ["certified", "stationary"]
+__all__ = ["certified", "linear_step", "stationary"]
 
 STEPS = 100
 SETTLED = 1e-10
@@ -93,6 +93,30 @@ def stationary(
         points[steep] = _minimised(problem[steep], delta[steep], mu[steep])
     proved = certified(problem, points, mu).clamp_min(0).sqrt()
     return delta, mu, torch.maximum(bound, proved)
+
+
+def linear_step(
+    problem: Quadrics, delta: torch.Tensor, mu: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The closest points (M, n) of the constraints made linear at ``delta``, and multipliers.
+
+    Args:
+        problem: M problems.
+        delta: (M, n).
+        mu: Multipliers to start from (M, R), not negative.
+    """
+    a, b = problem.halfspaces(delta)
+    length = torch.linalg.vector_norm(a, dim=2).clamp_min(1e-300)
+    span = torch.maximum(-problem.lower, problem.upper)
+    dual = maximise(
+        a / length[:, :, None],
+        b / length,
+        problem.lower,
+        problem.upper,
+        mu * length,
+        (span * span).sum(1),
+    )
+    return dual.delta, dual.multipliers / length
 
 
 def _minimised(problem: Quadrics, delta: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:

@@ -135,7 +135,8 @@ def certify_samples(
                 f"the certifier of {norm.symbol} broke its contract: a lower bound lies above "
                 "the distance of a misclassified point"
             )
-        lower = torch.minimum(lower, upper)
+        # Adding 0 turns -0 into 0.
+        lower = torch.minimum(lower, upper) + 0.0
     seconds = torch.zeros_like(lower)
     seconds[rows] = (perf_counter() - began) / max(1, len(rows))
     parts = zip(right.tolist(), lower.tolist(), upper.tolist(), strict=True)
