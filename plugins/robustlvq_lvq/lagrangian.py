@@ -1,9 +1,9 @@
 """The closest point where quadratic constraints hold, in L2: what is found is proved, or bounded.
 
-For mu >= 0 with sum mu <= 1 the Lagrangian ||delta||^2 + sum_i mu_i q_i(delta) is convex, so
-that its minimum over the box, which bounds the squared distance from below, can be certified.
-A stationary point with such multipliers is the global optimum. It is looked for by solving the
-problem with the constraints made linear at the last point, over and over.
+For small mu >= 0, always if sum mu <= 1, the Lagrangian ||delta||^2 + sum_i mu_i q_i(delta) is
+convex, so that its minimum over the box, which bounds the squared distance from below, can be
+certified. A stationary point with such multipliers is the global optimum. It is looked for by
+solving the problem with the constraints made linear at the last point, over and over.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ SETTLED = 1e-10
 def certified(problem: Quadrics, delta: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:
     """A lower bound (M,) of the squared distance, from any point and any multipliers.
 
-    Multipliers are scaled to sum mu <= 1. The Lagrangian is then at least its tangent at
-    ``delta`` plus (1 - sum mu) ||. - delta||^2, whose minimum over the box is known.
+    Multipliers are scaled until the Lagrangian is convex. With the smallest eigenvalue of half of
+    its Hessian, ``growth``, it is then at least its tangent at ``delta`` plus
+    growth ||. - delta||^2, whose minimum over the box is known.
 
     Args:
         problem: The constraints.
@@ -31,12 +32,11 @@ def certified(problem: Quadrics, delta: torch.Tensor, mu: torch.Tensor) -> torch
             to be tight.
         mu: Multipliers (M, R), not negative.
     """
-    mu = mu / mu.sum(1, keepdim=True).clamp_min(1)
+    mu, growth = _convex(problem, mu)
     bent, square = problem.curve(delta)
     linear = torch.einsum("min,mn->mi", problem.g, delta)
     value = (delta * delta).sum(1) + (mu * (problem.c + 2 * linear + square)).sum(1)
     slope = 2 * delta + 2 * torch.einsum("mi,min->mn", mu, problem.g + bent)
-    growth = (1 - mu.sum(1, keepdim=True)).clamp_min(0)
     best = (-slope / (2 * growth.clamp_min(1e-12))).clamp(-2, 2)
     low, high = problem.lower - delta, problem.upper - delta
     best = torch.maximum(torch.minimum(best, high), low)
@@ -87,12 +87,39 @@ def stationary(
         rows = rows[~settled & (dual.value < reach[rows])]
         if not len(rows):
             break
-    steep = (mu.sum(1) > 1).nonzero().squeeze(1)
+    convex, _ = _convex(problem, mu)
+    steep = (convex != mu).any(1).nonzero().squeeze(1)
     points = delta.clone()
     if len(steep):
         points[steep] = _minimised(problem[steep], delta[steep], mu[steep])
     proved = certified(problem, points, mu).clamp_min(0).sqrt()
     return delta, mu, torch.maximum(bound, proved)
+
+
+def _convex(problem: Quadrics, mu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Multipliers (M, R), scaled down where the Lagrangian is not convex, and its growth (M, 1).
+
+    Half of its Hessian is I + H with H = sum_i mu_i T_i T_i^T - (sum mu) T_j T_j^T, whose
+    eigenvalues beside 0 are those of a small matrix. No eigenvalue of H lies below -sum mu.
+    """
+    total = mu.sum(1)
+    bend = total.clone()
+    count, n, rank = problem.right.shape
+    rows = (total > 1).nonzero().squeeze(1)
+    if len(rows):
+        right = problem.right.permute(1, 0, 2).reshape(1, n, count * rank)
+        right = right * mu[rows].sqrt().repeat_interleave(rank, 1)[:, None]
+        wrong = problem.wrong[rows] * total[rows].sqrt()[:, None, None]
+        both = torch.cat([right, wrong], 2)
+        sign = both.new_ones(both.shape[2])
+        sign[count * rank :] = -1
+        values, vectors = torch.linalg.eigh(both.transpose(1, 2) @ both)
+        root = (vectors * values.clamp_min(0).sqrt()[:, None]) @ vectors.transpose(1, 2)
+        least = torch.linalg.eigvalsh((root * sign) @ root).amin(1)
+        safe = 1e-10 * (1 + total[rows])
+        bend[rows] = torch.minimum(bend[rows], (-least).clamp_min(0) + safe)
+    scale = 1 / bend.clamp_min(1)
+    return mu * scale[:, None], (1 - bend * scale).clamp_min(0)[:, None]
 
 
 def linear_step(
@@ -120,13 +147,14 @@ def linear_step(
 
 
 def _minimised(problem: Quadrics, delta: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:
-    """The minimum over the box of the Lagrangian with multipliers scaled to sum 1 (M, n)."""
-    mu = mu / mu.sum(1, keepdim=True).clamp_min(1)
+    """The minimum over the box of the Lagrangian that :func:`certified` bounds (M, n)."""
+    mu, _ = _convex(problem, mu)
+    # Half of the Hessian has eigenvalues up to this.
+    largest = 1 + mu.sum(1, keepdim=True)
     for _ in range(STEPS):
-        # Half of the Hessian has eigenvalues in [0, 2].
         bent, _ = problem.curve(delta)
         slope = delta + torch.einsum("mi,min->mn", mu, problem.g + bent)
-        after = torch.maximum(torch.minimum(delta - slope / 2, problem.upper), problem.lower)
+        after = torch.maximum(torch.minimum(delta - slope / largest, problem.upper), problem.lower)
         if float((after - delta).abs().amax()) < 1e-12:
             return after
         delta = after
