@@ -192,9 +192,10 @@ def sparse_bound(problem: Combined, norm: Norm) -> torch.Tensor:
         # ||T_j^T delta||^2 is largest at a corner of the L1 ball.
         usable = torch.where(problem.g < 0, problem.upper > 0, problem.lower < 0)
         slope = (problem.g.abs() * usable).amax(1)
-        bend = (problem.wrong**2).sum(2).amax(1).clamp_min(1e-12)
+        bend = (problem.wrong**2).sum(2).amax(1)
         root = (slope * slope + bend * problem.c.clamp_min(0)).sqrt()
-        best = torch.maximum(best, (root - slope) / bend)
+        length = problem.c.clamp_min(0) / (root + slope).clamp_min(1e-300)
+        best = torch.maximum(best, length * (1 - 1e-12))
     return best
 
 

@@ -153,7 +153,8 @@ def test_without_tangents_gtlvq_is_glvq(norm: Norm) -> None:
         geometry = Geometry.of(*map(torch.from_numpy, (problem.w, problem.labels)))
         model = NearestPolyhedra(geometry, norm, solver_of(norm))
         x, y = torch.from_numpy(problem.x), torch.from_numpy(problem.y)
-        truth = model.search(x, y, Bounds(), monotonic() + 60).lower.numpy()
+        found = model.search(x, y, Bounds(), monotonic() + 60)
+        truth = found.lower.numpy()
         if norm is Norm.L2:
             np.testing.assert_allclose(lower, truth, rtol=1e-6, atol=1e-9)
             np.testing.assert_allclose(upper, truth, rtol=1e-6, atol=1e-7)
