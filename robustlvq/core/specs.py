@@ -305,7 +305,8 @@ class CertifierSpec(Spec):
         norm: The norm of the certified distance.
         factory: Called without arguments; returns a :class:`robustlvq.api.Certifier`.
         models: What it can certify: names (globs) of registered models, or where the class of
-            the module is defined, ``"package.module:Class"``; subclasses do not count.
+            the module is defined, ``"package.module:Class"``, as in the factory of a model;
+            subclasses do not count.
         version: Raised whenever the results of ``factory`` change.
     """
 
