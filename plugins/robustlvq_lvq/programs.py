@@ -31,6 +31,8 @@ NEW_ROWS = 4
 TOLERANCE = 1e-9
 """How far a point may miss a halfspace, relative to the length of its normal."""
 
+ROUNDING = 1e-14
+
 
 @dataclass(frozen=True)
 class Polyhedron:
@@ -68,8 +70,10 @@ class Polyhedron:
         if not weight.any():
             return 0.0
         normal, offset = weight @ self.a[rows], weight @ self.b[rows]
-        # What rounding can have added to the sum.
-        offset -= 1e-14 * float(weight @ np.abs(self.b[rows]))
+        # What rounding can have added to the sums.
+        span = np.maximum(-self.lower, self.upper)
+        size = np.abs(self.a[rows]) @ span + np.abs(self.b[rows])
+        offset -= ROUNDING * float(weight @ size)
         tensors = [torch.from_numpy(t)[None] for t in (normal, self.lower, self.upper)]
         found = nearest(norm, tensors[0], torch.tensor([offset]).double(), *tensors[1:])
         return float(found.value)

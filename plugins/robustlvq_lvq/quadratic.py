@@ -21,6 +21,7 @@ __all__ = ["Dual", "dual_value", "maximise"]
 STEPS = 100
 HALVINGS = 30
 TOLERANCE = 1e-11
+ROUNDING = 1e-14
 
 
 class Dual(NamedTuple):
@@ -28,7 +29,8 @@ class Dual(NamedTuple):
 
     Attributes:
         multipliers: lam (M, m), not negative.
-        value: D(lam) (M,), a lower bound of ||delta||^2 / 2 over the polyhedron.
+        value: D(lam) (M,), lowered by what rounding can have added to it: a lower bound of
+            ||delta||^2 / 2 over the polyhedron.
         delta: clip(A^T lam) (M, n).
     """
 
@@ -113,7 +115,9 @@ def maximise(
         rows = better
         if not len(rows):
             break
-    return Dual(lam, value, delta)
+    size = torch.einsum("mr,mrn->mn", lam, a.abs()) + delta.abs()
+    size = (lam * b.abs()).sum(1) + (size * delta.abs()).sum(1)
+    return Dual(lam, value - ROUNDING * size, delta)
 
 
 def _newton_step(

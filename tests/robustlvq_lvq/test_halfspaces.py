@@ -93,7 +93,7 @@ def tensors(*values: object) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("norm", Norm)
 @given(problem=problems())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_the_value_is_the_minimum_and_the_point_attains_it(
     norm: Norm, problem: tuple[Array, float, Array, Array]
 ) -> None:
