@@ -12,15 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from robustlvq.benchmark import BenchResult, bench, open_result
+    from robustlvq.certification import CertifyResult, certify
     from robustlvq.core.loading import load_model
 
 __version__ = "0.1.0"
 
-__all__ = ["BenchResult", "__version__", "bench", "load_model", "open_result"]
+__all__ = [
+    "BenchResult",
+    "CertifyResult",
+    "__version__",
+    "bench",
+    "certify",
+    "load_model",
+    "open_result",
+]
 
 _LAZY = {
     "BenchResult": "robustlvq.benchmark",
+    "CertifyResult": "robustlvq.certification",
     "bench": "robustlvq.benchmark",
+    "certify": "robustlvq.certification",
     "load_model": "robustlvq.core.loading",
     "open_result": "robustlvq.benchmark",
 }

@@ -24,7 +24,7 @@ from robustlvq.core.specs import (
     ModelSpec,
     Variant,
 )
-from robustlvq.core.types import Bounds, Norm, Trainable
+from robustlvq.core.types import Bounds, CertificateStatus, Norm, Trainable
 from robustlvq.errors import (
     AttackError,
     Cancelled,
@@ -39,17 +39,22 @@ from robustlvq.errors import (
 )
 
 if TYPE_CHECKING:
+    from robustlvq.core.certificate import Certificate, Certified, Certifier, certify_samples
     from robustlvq.core.contract import Outcome, Target, attack_samples, sample_seed
     from robustlvq.core.distance import distance, distances
     from robustlvq.core.oracle import Attack, Loss, Oracle, cross_entropy, evaluate
 
 _NEEDS_TORCH = {
     "Attack": "robustlvq.core.oracle",
+    "Certificate": "robustlvq.core.certificate",
+    "Certified": "robustlvq.core.certificate",
+    "Certifier": "robustlvq.core.certificate",
     "Loss": "robustlvq.core.oracle",
     "Oracle": "robustlvq.core.oracle",
     "Outcome": "robustlvq.core.contract",
     "Target": "robustlvq.core.contract",
     "attack_samples": "robustlvq.core.contract",
+    "certify_samples": "robustlvq.core.certificate",
     "cross_entropy": "robustlvq.core.oracle",
     "distance": "robustlvq.core.distance",
     "distances": "robustlvq.core.distance",
@@ -63,6 +68,10 @@ __all__ = [
     "AttackSpec",
     "Bounds",
     "Cancelled",
+    "Certificate",
+    "CertificateStatus",
+    "Certified",
+    "Certifier",
     "CertifierSpec",
     "Config",
     "ConfigError",
@@ -90,6 +99,7 @@ __all__ = [
     "as_mapping",
     "attack_samples",
     "cache_dir",
+    "certify_samples",
     "check_range",
     "config_from",
     "cross_entropy",

@@ -7,7 +7,7 @@ from math import prod
 
 from robustlvq.api import Config, ConfigError, check_range
 
-__all__ = ["GLVQConfig", "GMLVQConfig", "GTLVQConfig", "LVQConfig"]
+__all__ = ["ExactConfig", "GLVQConfig", "GMLVQConfig", "GTLVQConfig", "LVQConfig"]
 
 
 @dataclass(frozen=True)
@@ -86,3 +86,17 @@ class GTLVQConfig(LVQConfig):
         super().__post_init__()
         owner = type(self).__name__
         check_range(owner, "subspace_dim", self.subspace_dim, 1, self.features - 1)
+
+
+@dataclass(frozen=True)
+class ExactConfig(Config):
+    """Configuration of :class:`robustlvq_lvq.exact.Exact`.
+
+    Attributes:
+        time_limit: Seconds per sample on average, 0 for no limit.
+    """
+
+    time_limit: float = 0
+
+    def __post_init__(self) -> None:
+        check_range(type(self).__name__, "time_limit", self.time_limit, 0, float("inf"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from robustlvq.api import ModelSpec, hookimpl
-from robustlvq_lvq.config import GLVQConfig, GMLVQConfig, GTLVQConfig
+from robustlvq.api import AttackSpec, CertifierSpec, ModelSpec, Norm, hookimpl
+from robustlvq_lvq.config import ExactConfig, GLVQConfig, GMLVQConfig, GTLVQConfig
 
 GLVQ, GMLVQ, GTLVQ = (
     "robustlvq_lvq.glvq:GLVQ",
@@ -81,4 +81,38 @@ def robustlvq_models() -> Sequence[ModelSpec]:
             weights="robustlvq_lvq:weights/gtlvq-10.safetensors",
             recipe=GTLVQ_RECIPE,
         ),
+    ]
+
+
+@hookimpl
+def robustlvq_attacks() -> Sequence[AttackSpec]:
+    """The points that attain certified distances; of no use for other models."""
+    return [
+        AttackSpec(
+            f"exact-{norm}",
+            f"LVQ models only: the closest adversarial in {norm.symbol}, or one near it",
+            norm,
+            "white",
+            "robustlvq_lvq.exact:Exact",
+            ExactConfig,
+            family="exact",
+            extra=True,
+            order=200,
+        )
+        for norm in Norm
+    ]
+
+
+@hookimpl
+def robustlvq_certifiers() -> Sequence[CertifierSpec]:
+    """Exact distances of GLVQ and GMLVQ; of GTLVQ in L2 where they can be proved, else bounds."""
+    return [
+        CertifierSpec(
+            f"lvq-{norm}",
+            f"Distances of LVQ models in {norm.symbol}: exact, or between proved bounds",
+            norm,
+            f"robustlvq_lvq.certifiers:{norm}",
+            (GLVQ, GMLVQ, GTLVQ),
+        )
+        for norm in Norm
     ]

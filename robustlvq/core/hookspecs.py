@@ -50,7 +50,7 @@ class Hooks:
 
     @hookspec
     def robustlvq_certifiers(self) -> Sequence[CertifierSpec]:  # type: ignore[empty-body]
-        """Certified lower bounds and exact adversarial distances."""
+        """Methods with which ``robustlvq certify`` bounds adversarial distances from below."""
 
     @hookspec
     def robustlvq_importers(self) -> Sequence[ImporterSpec]:  # type: ignore[empty-body]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from importlib import import_module, util
 from pathlib import Path
 from types import MappingProxyType
@@ -319,13 +320,17 @@ class CertifierSpec(Spec):
 
     Attributes:
         norm: The norm of the certified distance.
-        factory: Called without arguments; returns the certifier.
-        models: Names (globs) of the models that it can certify.
+        factory: Called without arguments; returns a :class:`robustlvq.api.Certifier`.
+        models: What it can certify: names (globs) of registered models, or where the class of
+            the module is defined, ``"package.module:Class"``, as in the factory of a model;
+            subclasses do not count.
+        version: Raised whenever the results of ``factory`` change.
     """
 
     norm: Norm = Norm.L2
     factory: Factory = ""
     models: tuple[str, ...] = ()
+    version: int = 1
     kind_of_spec: ClassVar[str] = "certifier"
 
     def __post_init__(self) -> None:
@@ -333,6 +338,22 @@ class CertifierSpec(Spec):
         fits = isinstance(self.norm, Norm)
         require(fits, self._owner, "norm", self.norm, "a robustlvq.api.Norm")
         check_texts(self.models, self._owner, "models")
+        check_integer(self.version, self._owner, "version")
+
+    def certifies(self, name: str, architecture: str) -> bool:
+        """Whether it is meant for a model.
+
+        Args:
+            name: The name under which the model is registered; "" for a module of a user.
+            architecture: Where its class is defined, ``"package.module:Class"``.
+        """
+        classes = [known for known in self.models if ":" in known]
+        globs = [known for known in self.models if ":" not in known]
+        return architecture in classes or any(fnmatchcase(name, glob) for glob in globs)
+
+    def build(self) -> Any:
+        """The certifier."""
+        return resolve(self.factory, self._owner)()
 
 
 @dataclass(frozen=True)

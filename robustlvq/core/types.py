@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Bounds", "Norm", "Trainable"]
+__all__ = ["Bounds", "CertificateStatus", "Norm", "Trainable"]
 
 
 class Norm(str, Enum):
@@ -36,6 +36,24 @@ class Norm(str, Enum):
     def diameter(self, features: int) -> float:
         """The largest distance between two points of [0, 1]^features."""
         return 1.0 if self is Norm.LINF else float(features) ** (1 / max(self.p, 1))
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class CertificateStatus(str, Enum):
+    """What is known of the adversarial distance of one sample.
+
+    ``EXACT``: the lower bound and a misclassified point agree, to a share of 1e-4.
+    ``INTERVAL``: it lies between the two; without a point, the upper end is inf.
+    ``MISCLASSIFIED``: the clean input is misclassified, the distance is 0.
+    ``INFEASIBLE``: no valid input at all is misclassified, the distance is inf.
+    """
+
+    EXACT = "exact"
+    INTERVAL = "interval"
+    MISCLASSIFIED = "misclassified"
+    INFEASIBLE = "infeasible"
 
     def __str__(self) -> str:
         return self.value

@@ -12,18 +12,22 @@ import robustlvq.api
 def test_names_of_the_package():
     assert robustlvq.__all__ == [
         "BenchResult",
+        "CertifyResult",
         "__version__",
         "bench",
+        "certify",
         "load_model",
         "open_result",
     ]
     for name in robustlvq.__all__:
         assert getattr(robustlvq, name) is not None
     assert callable(robustlvq.bench)
+    assert callable(robustlvq.certify)
 
 
 def test_bench_stays_a_function_after_every_import():
     import robustlvq.benchmark
+    import robustlvq.certification
     import robustlvq.cli.app
 
     assert callable(robustlvq.bench)
@@ -31,7 +35,8 @@ def test_bench_stays_a_function_after_every_import():
 
 def test_names_of_the_api():
     assert set(robustlvq.api.__all__) == {
-        *("Attack", "AttackError", "AttackSpec", "Bounds", "Cancelled", "CertifierSpec"),
+        *("Attack", "AttackError", "AttackSpec", "Bounds", "Cancelled", "Certificate"),
+        *("CertificateStatus", "Certified", "Certifier", "CertifierSpec", "certify_samples"),
         *("Config", "ConfigError", "DataError", "Dataset", "DatasetSpec", "ImportedWeights"),
         *("Importer", "ImporterSpec", "Loss", "MetricSpec"),
         *("ModelError", "ModelSpec", "Norm", "Oracle", "Outcome", "PluginError"),

@@ -1,0 +1,189 @@
+"""The certifiers on whole models: special cases, orders of norms, and published models."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+import robustlvq
+from robustlvq.api import (
+    Bounds,
+    CertificateStatus,
+    Certified,
+    Dataset,
+    ModelError,
+    Norm,
+    Target,
+    certify_samples,
+)
+from robustlvq.core.registry import Registry
+from robustlvq_lvq import certifiers
+from robustlvq_lvq.base import PrototypeModel
+from robustlvq_lvq.config import GLVQConfig, GMLVQConfig, GTLVQConfig
+from robustlvq_lvq.glvq import GLVQ
+from robustlvq_lvq.gmlvq import GMLVQ
+from robustlvq_lvq.gtlvq import GTLVQ
+from tests.published import mnist_test, published
+
+SHAPE = (2, 3)
+CHAIN = (Norm.LINF, Norm.L2, Norm.L1, Norm.L0)
+
+
+def make(kind: str, per_class: int = 3, seed: int = 3) -> PrototypeModel:
+    generator = torch.Generator().manual_seed(seed)
+    model: PrototypeModel
+    if kind == "glvq":
+        model = GLVQ(GLVQConfig(3, per_class, SHAPE))
+    elif kind == "gmlvq":
+        model = GMLVQ(GMLVQConfig(3, per_class, SHAPE, projection_dim=4))
+    else:
+        model = GTLVQ(GTLVQConfig(3, per_class, SHAPE, subspace_dim=2))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+        model.prototypes.copy_(torch.rand(model.prototypes.shape, generator=generator))
+    model.constrain()
+    return model
+
+
+def samples(model: PrototypeModel, count: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return x, model(x).argmax(1)
+
+
+def certify(model: torch.nn.Module, norm: Norm, x: torch.Tensor, y: torch.Tensor) -> Certified:
+    certifier = getattr(certifiers, norm.value)()
+    return certify_samples(Target.of(model), [(certifier, norm)], x, y)
+
+
+@pytest.mark.parametrize("kind", ["glvq", "gmlvq", "gtlvq"])
+def test_norms_are_in_order(kind: str) -> None:
+    model = make(kind)
+    x, y = samples(model)
+    found = [certify(model, norm, x, y) for norm in CHAIN]
+    for shorter, longer in pairwise(found):
+        assert bool((shorter.lower <= longer.upper * (1 + 1e-9)).all())
+        if kind != "gtlvq":
+            assert bool((shorter.lower <= longer.lower * (1 + 1e-6)).all())
+    root = math.sqrt(math.prod(SHAPE))
+    assert bool((found[1].lower <= found[0].upper * root * (1 + 1e-9)).all())
+
+
+@pytest.mark.parametrize("kind", ["glvq", "gmlvq"])
+@pytest.mark.parametrize("norm", Norm)
+def test_every_distance_of_a_polyhedral_model_is_exact(kind: str, norm: Norm) -> None:
+    model = make(kind)
+    x, y = samples(model)
+    status = set(certify(model, norm, x, y).status)
+    assert status <= {CertificateStatus.EXACT, CertificateStatus.INFEASIBLE}
+
+
+@pytest.mark.parametrize("norm", Norm)
+def test_gmlvq_with_the_identity_is_glvq(norm: Norm) -> None:
+    glvq, gmlvq = make("glvq"), GMLVQ(GMLVQConfig(3, 3, SHAPE))
+    with torch.no_grad():
+        gmlvq.prototypes.copy_(glvq.prototypes)
+        gmlvq.omega.copy_(torch.eye(6))
+    x, y = samples(glvq)
+    expected, found = certify(glvq, norm, x, y), certify(gmlvq, norm, x, y)
+    torch.testing.assert_close(found.lower, expected.lower, rtol=1e-7, atol=1e-9)
+
+
+def test_clean_mistakes_and_what_cannot_be_reached() -> None:
+    model = GLVQ(GLVQConfig(2, 1, SHAPE))
+    with torch.no_grad():
+        model.prototypes.copy_(torch.tensor([[0.5] * 6, [9.0] * 6]))
+    x = torch.rand(4, *SHAPE)
+    y = torch.tensor([0, 0, 1, 0])
+    for norm in Norm:
+        found = certify(model, norm, x, y)
+        assert list(map(str, found.status)) == ["infeasible"] * 2 + ["misclassified", "infeasible"]
+        assert found.lower.tolist() == found.upper.tolist() == [math.inf, math.inf, 0, math.inf]
+
+
+@pytest.mark.parametrize("kind", ["glvq", "gmlvq", "gtlvq"])
+@pytest.mark.parametrize("norm", Norm)
+def test_bounds_are_valid_when_there_is_no_time(kind: str, norm: Norm) -> None:
+    model = make(kind)
+    x, y = samples(model)
+    target = Target.of(model)
+    certifier = getattr(certifiers, norm.value)()
+    none = certify_samples(target, [(certifier, norm)], x, y, time_limit=0)
+    all_ = certify_samples(target, [(certifier, norm)], x, y)
+    assert bool((none.lower <= all_.upper * (1 + 1e-9)).all())
+    assert bool(none.upper.isinf().all())
+
+
+def test_a_batch_does_not_change_what_is_exact() -> None:
+    model = make("glvq", 8)
+    x, y = samples(model)
+    whole = certify(model, Norm.L2, x, y)
+    for row in range(len(x)):
+        alone = certify(model, Norm.L2, x[row : row + 1], y[row : row + 1])
+        torch.testing.assert_close(alone.upper[0], whole.upper[row], rtol=1e-6, atol=1e-9)
+
+
+def test_other_models_get_nothing_rather_than_something_false() -> None:
+    class Other(GLVQ):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return -super().forward(x)
+
+    x, y = samples(make("glvq"))
+    with pytest.raises(ModelError, match="a Other cannot be certified here"):
+        certifiers.l2().certify(Target.of(Other(GLVQConfig(3, 3, SHAPE))), x, y, Bounds(), 9.0)
+    data = Dataset("some", x.numpy(), y.numpy())
+    with pytest.raises(robustlvq.api.UsageError, match=r"no certifier of L2 is made for .*Other"):
+        robustlvq.certify(Other(GLVQConfig(3, 3, SHAPE)), data, "all")
+
+
+def test_a_module_of_a_known_class_is_certified() -> None:
+    model = make("gtlvq")
+    x, y = samples(model)
+    result = robustlvq.certify(model, Dataset("some", x.numpy(), y.numpy()), 7, norm="l2")
+    assert (len(result), result.model, result.certifiers) == (7, "GTLVQ", ("lvq-l2",))
+    assert result.lower.shape == result.upper.shape == result.status.shape == (7,)
+    assert result.points.shape == (7, *SHAPE)
+
+
+def test_every_certifier_can_be_built() -> None:
+    specs = [
+        spec
+        for spec in Registry.discover().certifiers.values()
+        if "robustlvq_lvq.glvq:GLVQ" in spec.models
+    ]
+    assert {spec.norm for spec in specs} == set(Norm)
+    for spec in specs:
+        assert spec.build().norm is spec.norm
+
+
+@pytest.mark.parametrize(
+    ("model", "norm", "expected"),
+    [
+        ("glvq", "l2", 1.31),
+        ("glvq", "linf", 0.105),
+        ("glvq", "l0", 9),
+        ("glvq_large", "l2", 2.0),
+        ("gmlvq", "l2", 0.41),
+        ("gtlvq", "l2", 2.1),
+    ],
+)
+def test_published_models(model: str, norm: str, expected: float) -> None:
+    x, y = mnist_test(60)
+    result = robustlvq.certify(published(model), Dataset("mnist", x.numpy(), y.numpy()), 60, norm)
+    assert result.share(CertificateStatus.INTERVAL) == 0
+    # The median of all images lies among the middle ones of these.
+    low, high = np.quantile(result.upper, [0.3, 0.7])
+    assert low <= expected <= high
+
+
+def test_published_gtlvq_lies_in_narrow_intervals() -> None:
+    x, y = mnist_test(10)
+    data = Dataset("mnist", x.numpy(), y.numpy())
+    result = robustlvq.certify(published("gtlvq"), data, "all", "linf")
+    right = result.status != "misclassified"
+    assert (result.lower / result.upper)[right].mean() > 0.9
