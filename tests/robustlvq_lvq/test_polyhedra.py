@@ -136,13 +136,13 @@ def check(problem: Problem, norm: Norm) -> None:
 @pytest.mark.parametrize("kind", ["glvq", "gmlvq"])
 @pytest.mark.parametrize("norm", [Norm.L2, Norm.LINF, Norm.L1])
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_bounds_are_the_least_distance(norm: Norm, kind: str, seed: int) -> None:
     check(Problem(seed, kind), norm)
 
 
 @pytest.mark.parametrize("kind", ["glvq", "gmlvq"])
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_counts_are_those_of_enumeration(kind: str, seed: int) -> None:
     check(Problem(seed, kind), Norm.L0)

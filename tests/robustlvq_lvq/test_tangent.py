@@ -88,7 +88,7 @@ def check(problem: Problem, norm: Norm, others: np.ndarray) -> None:
 
 @pytest.mark.parametrize("norm", Norm)
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_no_point_refutes_a_bound(norm: Norm, seed: int) -> None:
     problem = Problem(seed)
     everywhere = problem.random.uniform(size=(4000, problem.n))
@@ -101,7 +101,7 @@ def test_no_point_refutes_a_bound(norm: Norm, seed: int) -> None:
 
 @pytest.mark.parametrize("norm", Norm)
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_no_point_of_a_dense_grid_refutes_a_bound(norm: Norm, seed: int) -> None:
     problem = Problem(seed, n=2)
     ticks = np.linspace(0, 1, 301)
