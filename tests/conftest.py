@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -13,6 +14,11 @@ import numpy as np
 import pytest
 
 from robustlvq.core.registry import Registry
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C, which tests send, also where a shell started the tests in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
