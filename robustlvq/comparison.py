@@ -17,7 +17,7 @@ from robustlvq.errors import UsageError
 from robustlvq.ledger import RunRecord
 from robustlvq.report.certificates import Certificates, Sandwich
 from robustlvq.run.config import BenchConfig
-from robustlvq.run.question import resolve
+from robustlvq.run.question import Question, resolve
 
 if TYPE_CHECKING:
     import torch
@@ -64,9 +64,7 @@ def certify_run(
                 without.append((name, norm))
                 continue
             try:
-                found = _certified(
-                    model, f"{name} {norm}", norm, question.dataset, config, progress
-                )
+                found = _certified(question, name, norm, progress)
             except RobustLVQError as error:
                 failures.append(f"certificates of {name} in {norm.symbol}: {error}")
                 continue
@@ -87,20 +85,29 @@ def _has_certifier(model: Any, norm: Norm, registry: Registry) -> bool:
         return False
 
 
-def _certified(
-    model: Any, what: str, norm: Norm, dataset: Dataset, config: BenchConfig, progress: bool
-) -> CertifyResult:
+def _certified(question: Question, name: str, norm: Norm, progress: bool) -> CertifyResult:
     # disable=None: no bar where stderr is not a terminal.
-    disable = None if progress else True
     with tqdm(
-        desc=f"certify {what}", unit="sample", leave=False, disable=disable, file=sys.stderr
+        desc=f"certify {name} {norm}",
+        unit="sample",
+        leave=False,
+        disable=None if progress else True,
+        file=sys.stderr,
     ) as bar:
 
         def told(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        found = certify(model, dataset, config.samples, norm, device=config.device, progress=told)
+        found = certify(
+            question.identities.get(name) or question.modules[name],
+            question.dataset,
+            question.config.samples,
+            norm,
+            device=question.config.device,
+            registry=question.registry,
+            progress=told,
+        )
     if not found.complete:
         raise KeyboardInterrupt
     return found
