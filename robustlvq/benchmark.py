@@ -15,9 +15,11 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from robustlvq.api import Dataset, UsageError, config_from
+from robustlvq.comparison import certify_run
 from robustlvq.core.paths import expanded, ledger_path
 from robustlvq.core.registry import Registry
 from robustlvq.ledger import Images, Ledger, RunFailure, RunRecord, open_run, read_images
+from robustlvq.report.certificates import Certificates
 from robustlvq.report.masking import Flag, find_flags
 from robustlvq.report.table import ResultTable
 from robustlvq.run.config import BenchConfig
@@ -38,10 +40,12 @@ class BenchResult:
     Attributes:
         record: The stored run.
         registry: Where metrics are looked up.
+        certificates: What is proved of the models, if that was asked for; not in the ledger.
     """
 
     record: RunRecord
     registry: Registry
+    certificates: Certificates | None = None
 
     @property
     def path(self) -> Path:
@@ -96,11 +100,32 @@ class BenchResult:
             intervals: Show the confidence interval of every number, not only of the worst
                 cases.
         """
-        return ResultTable(self.record, self.registry.metrics, intervals=intervals)
+        return ResultTable(
+            self.record,
+            self.registry.metrics,
+            intervals=intervals,
+            certificates=self.certificates,
+        )
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per model and attack; see :meth:`ResultTable.to_pandas`."""
         return self.table().to_pandas()
+
+    def tightness(self) -> pd.DataFrame:
+        """How much too long the distances of each attack are; needs ``certify=True``.
+
+        Columns: ``model``, ``norm``, ``attack``, ``n`` samples whose distance is known and is not
+        0, of ``total``, and over them ``median``, ``q95`` and ``worst`` of the ratio to the truth.
+
+        Raises:
+            UsageError: The run was not certified.
+        """
+        import pandas as pd
+
+        if self.certificates is None:
+            raise UsageError("nothing was certified; run it again with certify=True")
+        columns = ["model", "norm", "attack", "n", "total", "median", "q95", "worst"]
+        return pd.DataFrame(self.certificates.rows(), columns=columns)
 
     def __repr__(self) -> str:
         return str(self.table())
@@ -129,6 +154,7 @@ def bench(
     attack_timeout: float = 0,
     keep_adversarials: bool = False,
     fresh: bool = False,
+    certify: bool = False,
     registry: Registry | None = None,
     progress: bool = False,
 ) -> BenchResult:
@@ -164,6 +190,8 @@ def bench(
         attack_timeout: Seconds after which a unit of work is given up; 0 for never.
         keep_adversarials: Keep the images, for :attr:`BenchResult.adversarials`.
         fresh: Compute everything again, in place of what the ledger has.
+        certify: Also prove how far the closest adversarials are at least, where there is a
+            certifier: :attr:`BenchResult.certificates`. Not kept in the ledger.
         registry: Defaults to everything that is installed.
         progress: Show a progress bar on stderr.
 
@@ -200,6 +228,7 @@ def bench(
         registry or Registry.discover(),
         modules=modules,
         dataset=dataset if isinstance(dataset, Dataset) else None,
+        certify=certify,
         progress=progress,
     )
 
@@ -210,12 +239,18 @@ def run_config(
     *,
     modules: Mapping[str, torch.nn.Module | str] | None = None,
     dataset: Dataset | None = None,
+    certify: bool = False,
     progress: bool = False,
 ) -> BenchResult:
     """:func:`bench` for a configuration that is already there."""
     with _bar(progress) as watch:
         record = run_benchmark(config, registry, modules=modules, dataset=dataset, watch=watch)
-    return BenchResult(record, registry)
+    if not certify:
+        return BenchResult(record, registry)
+    certificates = certify_run(
+        record, config, registry, modules=modules, dataset=dataset, progress=progress
+    )
+    return BenchResult(record, registry, certificates)
 
 
 def open_result(

@@ -23,12 +23,12 @@ from robustlvq.api import (
     UsageError,
     check_range,
 )
-from robustlvq.core.identity import architecture_of, identify, qualified_name
+from robustlvq.core.identity import ModelIdentity, architecture_of, identify, qualified_name
 from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
 from robustlvq.data import open_dataset
 from robustlvq.errors import OutputError
-from robustlvq.metrics import THRESHOLDS, acc, median
+from robustlvq.metrics import THRESHOLDS, acc, certified_accuracy, median
 from robustlvq.run.plan import resolve_models
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ class CertifyResult:
             "median_lower": float(median(self.lower)),
             "median_upper": float(median(self.upper)),
             "threshold": limit,
-            "certified_accuracy": None if limit is None else float(acc(self.lower, limit)),
+            "certified_accuracy": (
+                None if limit is None else float(certified_accuracy(self.lower, limit))
+            ),
             "accuracy_at_most": None if limit is None else float(acc(self.upper, limit)),
             "seconds": float(self.seconds[searched].mean()) if searched.any() else 0.0,
         }
@@ -150,7 +152,7 @@ def certifiers_of(
 
 
 def certify(
-    model: str | torch.nn.Module,
+    model: str | torch.nn.Module | ModelIdentity,
     dataset: str | Path | Dataset = "mnist-5k",
     samples: int | str = 100,
     norm: str | Norm = Norm.L2,
@@ -165,8 +167,8 @@ def certify(
     """Bound the adversarial distances of samples from below, exactly where that is possible.
 
     Args:
-        model: A registered name, a weight file, or a module of one of the classes that there
-            is a certifier for.
+        model: A registered name (or what it was resolved to), a weight file, or a module of one
+            of the classes that there is a certifier for.
         dataset: A registered name, the path of an ``.npz`` file, or a :class:`Dataset`.
         samples: How many samples, or "all": the same as in :func:`robustlvq.bench`.
         norm: "l2", "linf", "l1" or "l0".
@@ -231,20 +233,20 @@ def _norm(norm: str | Norm) -> Norm:
 
 
 def _opened(
-    model: str | torch.nn.Module, norm: Norm, registry: Registry
+    model: str | torch.nn.Module | ModelIdentity, norm: Norm, registry: Registry
 ) -> tuple[str, torch.nn.Module, tuple[CertifierSpec, ...]]:
     """What a model is called, its module, and the certifiers that are meant for it."""
     if isinstance(model, str):
         found = resolve_models([model], registry)
         if len(found) > 1:
             raise UsageError(f"{model!r} stands for {len(found)} models; give one")
-        identity = identify(found[0], registry)
-        architecture = architecture_of(identity.spec)
-        specs = certifiers_of(identity.spec.name, architecture, norm, registry)
+        model = identify(found[0], registry)
+    if isinstance(model, ModelIdentity):
+        specs = certifiers_of(model.spec.name, architecture_of(model.spec), norm, registry)
 
         from robustlvq.core.loading import build_model
 
-        return identity.name, build_model(identity).module, specs
+        return model.name, build_model(model).module, specs
 
     import copy
 

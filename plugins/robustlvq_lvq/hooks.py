@@ -25,6 +25,9 @@ GLVQ_RECIPE = {**SHARED, "learning_rate": 0.01, "shift": 1}
 GMLVQ_RECIPE = {**SHARED, "learning_rate": 2e-4, "shift": 0, "rotation": 0.0}
 GTLVQ_RECIPE = {**SHARED, "learning_rate": 3e-4, "shift": 1}
 
+_VERSIONS = {Norm.L2: 2}
+"""Of certificates; 2 finds points that 1 missed by rounding errors."""
+
 
 @hookimpl
 def robustlvq_models() -> Sequence[ModelSpec]:
@@ -98,6 +101,7 @@ def robustlvq_attacks() -> Sequence[AttackSpec]:
             family="exact",
             extra=True,
             order=200,
+            version=_VERSIONS.get(norm, 1),
         )
         for norm in Norm
     ]
@@ -113,6 +117,7 @@ def robustlvq_certifiers() -> Sequence[CertifierSpec]:
             norm,
             f"robustlvq_lvq.certifiers:{norm}",
             (GLVQ, GMLVQ, GTLVQ),
+            version=_VERSIONS.get(norm, 1),
         )
         for norm in Norm
     ]

@@ -26,6 +26,7 @@ EPILOG = (
     "robustlvq bench -m glvq -a all --profile paper,strong\n\n"
     "robustlvq bench -m mine.safetensors -a boundary -d digits.npz --ledger mine.db\n\n"
     "robustlvq bench -m 'published/*' -a boundary --published-dir robust_LVQ_models\n\n"
+    "robustlvq bench -m glvq,gtlvq -a all --certify\n\n"
     "robustlvq bench -m all -a all -n all --scheduler tcp://head-node:8786\n\n"
     "robustlvq bench -c bench.yaml\n\n"
     "Results are kept in a ledger; the same command again computes only what is missing, after "
@@ -151,6 +152,14 @@ def bench(
             show_default=False,
         ),
     ] = None,
+    certify: Annotated[
+        bool,
+        typer.Option(
+            "--certify",
+            help="Also prove how far the closest adversarials are at least (LVQ models), and "
+            "show how tight the attacks are.",
+        ),
+    ] = False,
     intervals: Annotated[
         bool, typer.Option("--ci", help="Show the 95 % interval of every number.")
     ] = False,
@@ -202,7 +211,7 @@ def bench(
     from robustlvq.errors import Cancelled
 
     try:
-        result = run_config(ready, registry, progress=True)
+        result = run_config(ready, registry, certify=certify, progress=True)
         code = print_result(result, as_json=as_json, intervals=intervals)
     except KeyboardInterrupt:  # before the first result, after the last one, or pressed twice
         raise Cancelled("stopped; the same command goes on from what is saved") from None

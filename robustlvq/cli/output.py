@@ -59,10 +59,14 @@ def print_result(result: BenchResult, *, as_json: bool, intervals: bool) -> int:
             print(f"failed: {failure}", file=sys.stderr)
         for problem in table.summary.problems:
             print(f"failed: {problem}", file=sys.stderr)
+        for note in table.certificates.notes() if table.certificates else []:
+            if note.startswith("failed"):
+                print(note, file=sys.stderr)
     elif sys.stdout.isatty():
         from rich.console import Console
 
         Console().print(table)
     else:
         print(table)
-    return 1 if result.failures or table.summary.problems else 0
+    uncertified = result.certificates is not None and bool(result.certificates.failures)
+    return 1 if result.failures or table.summary.problems or uncertified else 0

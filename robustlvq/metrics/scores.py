@@ -7,6 +7,7 @@ found (section 3.1 of the paper).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -18,11 +19,14 @@ from robustlvq.core.types import Norm
 __all__ = [
     "THRESHOLDS",
     "Floats",
+    "Tightness",
     "acc",
+    "certified_accuracy",
     "clean_accuracy",
     "count",
     "jointly_robust",
     "median",
+    "tightness",
     "worst_case",
 ]
 
@@ -65,6 +69,68 @@ def acc(delta: npt.ArrayLike, threshold: float) -> Any:
     values = np.asarray(delta, dtype=np.float64)
     count(values)
     return (values > threshold).mean(axis=-1)
+
+
+def certified_accuracy(lower: npt.ArrayLike, threshold: float) -> Any:
+    """The share of samples that are proved to have no adversarial within t_p.
+
+    Never above the acc-A of any attack on the same samples.
+
+    Args:
+        lower: Certified lower bounds of the adversarial distances (..., N), N >= 1; 0 for a
+            clean mistake.
+        threshold: t_p, in the norm of ``lower``.
+
+    Returns:
+        float64 (...) in [0, 1].
+    """
+    return acc(lower, threshold)
+
+
+@dataclass(frozen=True)
+class Tightness:
+    """How much too long the distances of an attack are: delta_A / exact, over some samples.
+
+    Attributes:
+        n: How many samples it is over.
+        median: The middle ratio, 1 for an attack that is optimal on half of the samples; inf
+            where it found nothing; nan if ``n`` is 0.
+        q95: The smallest ratio that 95 % of the samples do not exceed.
+        worst: The largest.
+    """
+
+    n: int
+    median: float
+    q95: float
+    worst: float
+
+
+def tightness(delta: npt.ArrayLike, exact: npt.ArrayLike) -> Tightness:
+    """Compare the distances of an attack with the true ones.
+
+    Left out are samples without a result, those whose distance is not known, clean mistakes
+    (0 / 0), and those that no adversarial exists for.
+
+    Args:
+        delta: Adversarial distances (N,): 0 for a clean mistake, inf where no adversarial was
+            found, nan where there is no result.
+        exact: The smallest there are (N,), in the same norm; nan where only an interval is known.
+
+    Raises:
+        ValueError: The two do not have the same shape (N,).
+    """
+    found = np.asarray(delta, dtype=np.float64)
+    truth = np.asarray(exact, dtype=np.float64)
+    if found.ndim != 1 or found.shape != truth.shape:
+        raise ValueError(f"distances {found.shape} and true ones {truth.shape} must both be (N,)")
+    used = ~np.isnan(found) & np.isfinite(truth) & (truth > 0)
+    ratios = np.sort(found[used] / truth[used])
+    n = len(ratios)
+    if not n:
+        return Tightness(0, np.nan, np.nan, np.nan)
+    # Whole numbers: 0.95 * 20 is more than 19 in floating point.
+    rank = -(-95 * n // 100) - 1
+    return Tightness(n, float(median(ratios)), float(ratios[rank]), float(ratios[-1]))
 
 
 def worst_case(deltas: npt.ArrayLike) -> Floats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from robustlvq.core.paths import expanded
 from robustlvq.errors import OutputError
 from robustlvq.ledger import Images, RunRecord
 from robustlvq.report.masking import find_flags
+from robustlvq.report.text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,7 @@ def _csv(record: RunRecord, images: Mapping[tuple[str, str], Images], file: IO[b
 
 def _json(record: RunRecord, images: Mapping[tuple[str, str], Images], file: IO[bytes]) -> None:
     frame = sample_frame(record)
-    columns = {name: [_plain(value) for value in frame[name].tolist()] for name in frame}
+    columns = {name: [plain(value) for value in frame[name].tolist()] for name in frame}
     keep = ("id", "status", "created", "config", "versions", "device", "dataset")
     document = {
         **{key: record.header[key] for key in keep},
@@ -166,9 +166,3 @@ def export(
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value

@@ -17,8 +17,10 @@ from rich.text import Text
 
 from robustlvq.api import MetricSpec
 from robustlvq.ledger import RunRecord
+from robustlvq.report.certificates import Certificates
 from robustlvq.report.grid import Grid, grids, heading, notes
 from robustlvq.report.summary import Score, Summary
+from robustlvq.report.text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,17 +40,28 @@ class ResultTable:
         record: The run.
         metrics: The registered metrics.
         intervals: Show the 95 % interval of every number, not only of the worst cases.
+        certificates: What is proved of the models, if they were certified.
     """
 
     def __init__(
-        self, record: RunRecord, metrics: Mapping[str, MetricSpec], *, intervals: bool = False
+        self,
+        record: RunRecord,
+        metrics: Mapping[str, MetricSpec],
+        *,
+        intervals: bool = False,
+        certificates: Certificates | None = None,
     ) -> None:
         self.summary = Summary(record, metrics)
         self.intervals = intervals
+        self.certificates = certificates
 
     @cached_property
     def _grids(self) -> list[Grid]:
-        return grids(self.summary, self.intervals)
+        proved = self.certificates.grids() if self.certificates else []
+        return grids(self.summary, self.intervals) + proved
+
+    def _notes(self) -> list[str]:
+        return notes(self.summary) + (self.certificates.notes() if self.certificates else [])
 
     def to_text(self, width: int | None = None) -> str:
         """Plain text; wider tables than ``width`` are cut into several, by models."""
@@ -72,13 +85,13 @@ class ResultTable:
                 yield Text()
                 yield _draw(part)
         yield Text()
-        for note in notes(self.summary):
+        for note in self._notes():
             yield Text(note, style="red" if note.startswith("failed") else "dim")
 
     def _repr_html_(self) -> str:
         parts = [f"<p><b>{html.escape(heading(self.summary.record))}</b></p>"]
         parts += [_html(grid) for grid in self._grids]
-        parts += [f"<div>{html.escape(note)}</div>" for note in notes(self.summary)]
+        parts += [f"<div>{html.escape(note)}</div>" for note in self._notes()]
         return f"<div>{''.join(parts)}</div>"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -116,7 +129,7 @@ class ResultTable:
     def to_json(self) -> dict[str, Any]:
         """Everything as JSON-ready values; inf is the text "inf", what is missing is null."""
         record = self.summary.record
-        plain = [{key: _plain(value) for key, value in row.items()} for row in self.rows()]
+        plain = [{key: plain(value) for key, value in row.items()} for row in self.rows()]
         failures = [
             {
                 "model": failure.model,
@@ -135,6 +148,7 @@ class ResultTable:
             "results": plain,
             "flags": [flag.to_json() for flag in self.summary.flags],
             "failures": failures,
+            **({"certificates": self.certificates.to_json()} if self.certificates else {}),
         }
 
 
@@ -155,12 +169,6 @@ def _row(score: Score, metrics: list[str]) -> dict[str, Any]:
     for name in ("found", "forward", "backward", "zero_gradients", "seconds"):
         row[name] = float(score.extra.get(name, math.nan))
     return row
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
 
 
 def _fitting(grid: Grid, width: int) -> Iterator[Grid]:

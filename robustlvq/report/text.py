@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from robustlvq.api import Norm
 from robustlvq.ledger import AttackInfo
 
-__all__ = ["MISSING", "box", "distance", "share"]
+__all__ = ["MISSING", "box", "distance", "plain", "share"]
 
 MISSING = "–"
 
@@ -31,3 +32,10 @@ def share(value: float) -> str:
 def box(attack: AttackInfo) -> str:
     """The paper's marker: a white box for attacks that need gradients, a black one for others."""
     return "□" if attack.box == "white" else "■"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: nan is null, inf is the text "inf"."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value

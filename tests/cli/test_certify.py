@@ -67,3 +67,40 @@ def test_errors_are_one_line(robustlvq, points, arguments, message):
     assert err.startswith("error: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_benchmark_shows_what_is_proved(robustlvq, points):
+    command = ("bench", "-m", "half", "-a", "step-l2,noise", "-d", points, "-n", "all", "--certify")
+    code, out, _ = robustlvq(*command)
+    assert code == 0
+    lines = out.splitlines()
+    head = lines.index("L2 certificates · threshold 1.5") + 1
+    assert lines[head].split() == [
+        *("known", "lower", "exact", "certified", "tightest", "attack", "excess")
+    ]
+    row = lines[head + 2].split()
+    assert row[:2] == ["half", "12/12"]
+    assert row[-2] == "step-l2"
+    code, out, _ = robustlvq(*command, "--json")
+    (value,) = json.loads(out)["certificates"]
+    assert [each["attack"] for each in value["attacks"]] == ["step-l2", "noise"]
+    assert "certificates" not in json.loads(robustlvq(*command[:-1], "--json")[1])
+
+
+def test_a_certificate_that_fails_is_told(robustlvq, points):
+    command = ("bench", "-m", "half", "-a", "step-l0", "-d", points, "-n", "4", "--certify")
+    code, out, _ = robustlvq(*command)
+    assert code == 1
+    assert "failed: certificates of half in L0" in out
+    code, out, err = robustlvq(*command, "--json")
+    assert code == 1
+    assert json.loads(out)["certificates"] == []
+    assert "failed: certificates of half in L0" in err
+
+
+def test_a_stop_while_certifying_keeps_the_run(robustlvq, points):
+    command = ("bench", "-m", "half", "-a", "step-l1", "-d", points, "-n", "all")
+    code, out, err = robustlvq(*command, "--certify")
+    assert (code, out) == (130, "")
+    assert "goes on from what is saved" in err
+    assert robustlvq("show", "latest")[0] == 0

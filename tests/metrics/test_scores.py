@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 
 from robustlvq.api import Norm
-from robustlvq.metrics import acc, clean_accuracy, jointly_robust, median, worst_case
+from robustlvq.metrics import (
+    acc,
+    certified_accuracy,
+    clean_accuracy,
+    jointly_robust,
+    median,
+    tightness,
+    worst_case,
+)
 
-INF = math.inf
+INF, NAN = math.inf, math.nan
 
 
 @pytest.mark.parametrize(
@@ -75,3 +83,43 @@ def test_what_was_not_found_is_robust_however_large_the_thresholds_are():
 
 def test_clean_accuracy():
     assert clean_accuracy([1, 2, 3, 3], [1, 2, 3, 4]) == 0.75
+
+
+def test_certified_accuracy_is_never_above_an_attack():
+    lower = np.array([0.0, 1.5, 1.6, 2.0, INF])
+    assert certified_accuracy(lower, 1.5) == 0.6
+    assert certified_accuracy(lower, 1.5) <= acc(lower * 1.1, 1.5)
+    np.testing.assert_array_equal(certified_accuracy([lower, lower], 1.8), [0.4, 0.4])
+
+
+def test_tightness_by_hand():
+    # Left out: a clean mistake, no result, an interval, nothing to be found.
+    delta = [0.0, NAN, 3.0, INF, 1.0, 3.0, 8.0]
+    exact = [0.0, 1.0, NAN, INF, 1.0, 2.0, 4.0]
+    found = tightness(delta, exact)
+    assert (found.n, found.median, found.q95, found.worst) == (3, 1.5, 2.0, 2.0)
+
+
+def test_an_attack_that_finds_nothing_is_infinitely_loose():
+    found = tightness([INF, 1.0, 1.0], [1.0, 1.0, 1.0])
+    assert (found.median, found.q95, found.worst) == (1.0, INF, INF)
+    assert tightness([INF, 1.0], [1.0, 1.0]).median == INF
+
+
+@pytest.mark.parametrize(
+    ("n", "rank"), [(1, 1), (19, 19), (20, 19), (21, 20), (100, 95), (101, 96)]
+)
+def test_q95_is_the_smallest_ratio_that_95_percent_do_not_exceed(n, rank):
+    assert tightness(np.arange(n) + 1.0, np.ones(n)).q95 == rank
+
+
+def test_tightness_of_nothing_is_nan_and_says_so():
+    found = tightness([0.0, 2.0], [0.0, NAN])
+    assert found.n == 0
+    assert np.isnan([found.median, found.q95, found.worst]).all()
+
+
+@pytest.mark.parametrize(("delta", "exact"), [([1.0], [1.0, 2.0]), ([[1.0]], [[1.0]]), (1.0, 1.0)])
+def test_tightness_wants_one_truth_for_each_distance(delta, exact):
+    with pytest.raises(ValueError, match="must both be"):
+        tightness(delta, exact)

@@ -15,8 +15,8 @@ from scipy.optimize import linprog, nnls
 
 from robustlvq.api import Bounds, Norm, distance
 from robustlvq_lvq.geometry import Geometry
-from robustlvq_lvq.polyhedra import NearestPolyhedra
-from robustlvq_lvq.solvers import solver_of
+from robustlvq_lvq.polyhedra import Hard, NearestPolyhedra
+from robustlvq_lvq.solvers import closest_l2, solver_of
 
 Array = npt.NDArray[np.float64]
 FAR = float("inf")
@@ -146,3 +146,25 @@ def test_bounds_are_the_least_distance(norm: Norm, kind: str, seed: int) -> None
 @settings(max_examples=20, deadline=None)
 def test_counts_are_those_of_enumeration(kind: str, seed: int) -> None:
     check(Problem(seed, kind), Norm.L0)
+
+
+def test_a_point_that_rounding_stops_short_of_its_faces_is_found() -> None:
+    """One of these 170 polyhedra; D has no larger value there, but a face is missed by 1e-8."""
+    random, n = torch.Generator().manual_seed(2), 200
+
+    def uniform(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=random).double()
+
+    base = (uniform(n) > 0.6).double() * uniform(n)
+    right = (base + 0.35 * (uniform(2, n) - 0.5)).clamp(0, 1)
+    wrong = (base + 0.35 * (uniform(300, n) - 0.5)).clamp(0, 1)
+    x = (base + 0.25 * (uniform(300, n) - 0.5)).clamp(0, 1) * (uniform(300, n) > 0.3)
+    x = 0.7 * x + 0.3 * right[0]
+    b = (((x - wrong) ** 2).sum(1)[:, None] - ((x[:, None] - right) ** 2).sum(2)) / 2
+    first = (b / torch.linalg.vector_norm(wrong[:, None] - right, dim=2)).argmax(1)
+    nothing, far = torch.zeros(300).double(), torch.full((300,), FAR).double()
+    hard = Hard(right, wrong, b, -x, 1 - x, first, nothing, far, FAR)
+    value, points = closest_l2(hard.of((b.amin(1) > 0).nonzero().squeeze(1)))
+    assert len(value) == 170
+    assert bool(value.isfinite().all())
+    torch.testing.assert_close(torch.linalg.vector_norm(points, dim=1), value, rtol=1e-6, atol=0)
