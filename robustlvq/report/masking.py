@@ -121,10 +121,20 @@ class _Seen:
         return self.attack.box == "white"
 
     @property
+    def gradients(self) -> int:
+        """The most gradients that it took for a sample; 0 if it knows the model's formula."""
+        used = self.count("backward")[self.attacked]
+        return int(used.max()) if self.is_white and len(used) else 0
+
+    @property
     def is_single_step(self) -> bool:
         """Whether it took a gradient where it began, and none after that."""
-        used = self.count("backward")[self.attacked]
-        return self.is_white and bool(len(used)) and bool(used.max() <= SINGLE_STEP)
+        return 0 < self.gradients <= SINGLE_STEP
+
+    @property
+    def is_iterative(self) -> bool:
+        """Whether it followed gradients step by step."""
+        return self.gradients > SINGLE_STEP
 
 
 def find_flags(record: RunRecord) -> tuple[Flag, ...]:
@@ -154,7 +164,7 @@ def _vanishing(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
 
 def _weaker(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
     """Some black-box attack is far closer, in the norm of the white-box attack."""
-    if not one.is_white or one.is_single_step:
+    if not one.is_iterative:
         return None
     others = [other for other in seen if not other.is_white]
     return _beaten(one, others, "weaker-than-black-box", FAR, WEAKER)
@@ -162,7 +172,7 @@ def _weaker(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
 
 def _single(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
     """One step of the same norm is clearly closer than many."""
-    if not one.is_white or one.is_single_step:
+    if not one.is_iterative:
         return None
     others = [o for o in seen if o.is_single_step and o.attack.norm is one.attack.norm]
     return _beaten(one, others, "single-step-better", CLEARLY, BETTER)
@@ -174,10 +184,8 @@ def _no_success(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
     if not nothing.mean() > FAILING:
         return None
     # One step, a blur or random noise can miss without anything being hidden from them.
-    is_masking = one.is_white and not one.is_single_step
-    return _flag(
-        one, "no-success", nothing, f"on {_percent(nothing.mean())}", is_masking=is_masking
-    )
+    measured = f"on {_percent(nothing.mean())}"
+    return _flag(one, "no-success", nothing, measured, is_masking=one.is_iterative)
 
 
 RULES: tuple[Callable[[_Seen, Sequence[_Seen]], Flag | None], ...] = (

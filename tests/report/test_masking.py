@@ -67,6 +67,13 @@ def test_attacks_that_agree_raise_nothing() -> None:
     assert flags_of(a=Found(near), b=Found(near, STEP), c=Found(near, BLACK)) == []
 
 
+def test_an_attack_that_knows_the_formula_is_no_gradient_attack() -> None:
+    exact = "white", 0
+    assert flags_of(i=Found([1.5] * 50), e=Found([1.0] * 50, exact)) == []
+    found = flags_of(e=Found([INF] * 25 + [1.0] * 25, exact))
+    assert found == [("e", "no-success", False)]
+
+
 def test_a_run_without_attacked_samples_raises_nothing() -> None:
     for value in (0.0, NAN):
         assert flags_of(a=Found([value] * 9, vanished=9), b=Found([value] * 9, BLACK)) == []
