@@ -129,7 +129,7 @@ class ResultTable:
     def to_json(self) -> dict[str, Any]:
         """Everything as JSON-ready values; inf is the text "inf", what is missing is null."""
         record = self.summary.record
-        plain = [{key: plain(value) for key, value in row.items()} for row in self.rows()]
+        results = [{key: plain(value) for key, value in row.items()} for row in self.rows()]
         failures = [
             {
                 "model": failure.model,
@@ -145,7 +145,7 @@ class ResultTable:
             "path": str(record.path),
             "models": [{"name": m.name, "fingerprint": m.fingerprint} for m in record.models],
             "samples": record.samples.tolist(),
-            "results": plain,
+            "results": results,
             "flags": [flag.to_json() for flag in self.summary.flags],
             "failures": failures,
             **({"certificates": self.certificates.to_json()} if self.certificates else {}),

@@ -98,7 +98,8 @@ def test_a_certificate_that_fails_is_told(robustlvq, points):
     assert "failed: certificates of half in L0" in err
 
 
-def test_a_stop_while_certifying_keeps_the_run(robustlvq, points):
+def test_a_stop_while_certifying_keeps_the_run(robustlvq, points, monkeypatch):
+    monkeypatch.setattr("robustlvq.certification.BATCH", 5)  # of which the third is stopped
     command = ("bench", "-m", "half", "-a", "step-l1", "-d", points, "-n", "all")
     code, out, err = robustlvq(*command, "--certify")
     assert (code, out) == (130, "")

@@ -11,12 +11,12 @@ import robustlvq
 from robustlvq.api import Norm
 
 ATTACKS = {
-    Norm.L2: "exact-l2,deepfool-l2,bim-l2,fgm,boundary,ddn",
+    Norm.L2: "exact-l2,deepfool-l2,bim-l2,fgm,boundary",
     Norm.LINF: "exact-linf,deepfool-linf,bim-linf,fgsm",
-    Norm.L1: "exact-l1,ead",
-    Norm.L0: "exact-l0,pointwise-l0,salt-and-pepper",
+    Norm.L1: "exact-l1,fgm-l1,bim-l1",
+    Norm.L0: "exact-l0,pointwise-l0,fmn-l0",
 }
-FEW = {"boundary": {"iterations": 50}}
+FEW = {"boundary": {"iterations": 20}}
 
 
 @pytest.mark.parametrize("norm", Norm)
