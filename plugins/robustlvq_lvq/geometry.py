@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
+from robustlvq_lvq.halfspaces import ROUNDING
+
 __all__ = ["VALUES", "Geometry"]
+
+IMAGE = 1e-14
+"""The rounding error of an image omega x, relative to the lengths of both."""
 
 VALUES = 2**22
 """How many numbers of a batch are held at a time in one tensor: 32 MiB."""
@@ -53,6 +58,22 @@ class Geometry:
         product = x @ self.images.T
         squares = (self.images * self.images).sum(1)
         return ((x * x).sum(1, keepdim=True) + squares - 2 * product).clamp_min(0)
+
+    def rounding(self, x: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
+        """What rounding can change the difference of two distances by (N,).
+
+        Args:
+            x: Flat inputs (N, n).
+            distances: Theirs (N, P), as :meth:`distances` computes them.
+        """
+        largest = distances.amax(1)
+        if self.omega is None:
+            return ROUNDING * (largest + 1)
+        # Images are as wrong as omega and what it maps are long, however short they are.
+        size = torch.linalg.vector_norm(x, dim=1) + x.shape[1] ** 0.5
+        size = size + torch.linalg.vector_norm(self.prototypes, dim=1).amax()
+        image = IMAGE * torch.linalg.matrix_norm(self.omega) * size
+        return ROUNDING * largest + image * (2 * largest.sqrt() + image)
 
     def differences(self, x: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
         """Squared distances (N, p) from differences x - w, as the model computes them."""

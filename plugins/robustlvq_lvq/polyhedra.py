@@ -23,7 +23,7 @@ import torch
 from robustlvq.api import Bounds, Norm, distance
 from robustlvq_lvq.found import Found
 from robustlvq_lvq.geometry import VALUES, Geometry
-from robustlvq_lvq.halfspaces import ROUNDING, dual_order, nearest, without_box
+from robustlvq_lvq.halfspaces import dual_order, nearest, without_box
 
 __all__ = ["Hard", "NearestPolyhedra", "Solver"]
 
@@ -159,9 +159,7 @@ class _Search:
         self.x, self.lo, self.hi = x, bounds.lower - x, bounds.upper - x
         distances = self.geometry.distances(x)
         self.near, self.far = distances[:, own.right], distances[:, own.wrong]
-        self.rounding = ROUNDING * distances.amax(1)
-        if self.geometry.omega is None:
-            self.rounding = self.rounding + ROUNDING
+        self.rounding = self.geometry.rounding(x, distances)
         self.lower, self.first = self._cheap()
         self.stage = torch.zeros_like(self.lower, dtype=torch.int8)
         self.found = Found.nothing(x)

@@ -70,11 +70,15 @@ class _Search:
         self.right, self.wrong = own.nonzero().squeeze(1), (~own).nonzero().squeeze(1)
         distances = spaces.distances(x)
         self.near, self.far = distances[:, self.right], distances[:, self.wrong]
-        self.rounding = ROUNDING * (1 + distances.amax(1))
+        # The squares that the forward subtracts are as long as x - w, however close the subspace.
+        length = torch.cdist(x, spaces.points, compute_mode="donot_use_mm_for_euclid_dist")
+        self.rounding = ROUNDING * (1 + length.square().amax(1))
         self.grounds = spaces.half_gradients(x, self.right)
         # In L2: the distance to a subspace changes by no more than the input moves.
-        gap = self.far.sqrt() - self.near.amin(1, keepdim=True).sqrt()
-        lower = (gap / 2 - self.rounding[:, None]).clamp_min(0)
+        margin = self.rounding[:, None]
+        gap = (self.far - margin).clamp_min(0).sqrt()
+        gap = gap - (self.near.amin(1, keepdim=True) + margin).sqrt()
+        lower = (gap / 2 - ROUNDING).clamp_min(0)
         if norm is Norm.LINF:
             lower = lower / x.shape[1] ** 0.5
         elif norm is not Norm.L2:

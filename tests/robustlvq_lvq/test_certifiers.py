@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from itertools import pairwise
 
@@ -187,3 +188,63 @@ def test_published_gtlvq_lies_in_narrow_intervals() -> None:
     result = robustlvq.certify(published("gtlvq"), data, "all", "linf")
     right = result.status != "misclassified"
     assert (result.lower / result.upper)[right].mean() > 0.9
+
+
+def closest_seen(model: PrototypeModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Distances (N,) in L2 of misclassified points on rays, by bisection of the forward alone."""
+    model = copy.deepcopy(model).double()
+    angles = torch.linspace(0, 2 * math.pi, 721, dtype=torch.float64)[:-1]
+    rays = torch.stack([angles.cos(), angles.sin()], 1)
+    best = []
+    for point, label in zip(x.double(), y, strict=True):
+        steps = torch.linspace(0, math.sqrt(2), 200, dtype=torch.float64)
+        ends = point + steps[:, None, None] * rays
+        with torch.no_grad():
+            wrong = model(ends.view(-1, 2)).argmax(1).view(200, -1) != label
+            wrong &= ((ends >= 0) & (ends <= 1)).all(2)
+            first = wrong.to(torch.int8).argmax(0)
+            low, high = steps[(first - 1).clamp_min(0)], steps[first]
+            for _ in range(60):
+                middle = (low + high) / 2
+                hit = model(point + middle[:, None] * rays).argmax(1) != label
+                low, high = torch.where(hit, low, middle), torch.where(hit, middle, high)
+        high = high.masked_fill(~wrong.any(0), math.inf)
+        best.append(high.amin())
+    return torch.stack(best)
+
+
+@pytest.mark.parametrize("far", [1e5, 1e6])
+def test_no_bound_above_the_forward_where_it_subtracts_large_squares(far: float) -> None:
+    """Prototypes far away, along their own tangents: short distances of long differences."""
+    generator = torch.Generator().manual_seed(int(far))
+    model = GTLVQ(GTLVQConfig(2, 2, (2,), subspace_dim=1)).double()
+    with torch.no_grad():
+        w = torch.rand(4, 2, generator=generator, dtype=torch.float64)
+        t = torch.randn(4, 2, 1, generator=generator, dtype=torch.float64)
+        model.tangents.copy_(t / t.norm(dim=1, keepdim=True))
+        model.prototypes.copy_(w + far * model.tangents[:, :, 0])
+        x = torch.rand(20, 2, generator=generator)
+        y = model(x.double()).argmax(1)
+    seen = closest_seen(model, x, y)
+    for norm, share in ((Norm.L2, 1.0), (Norm.LINF, 1.0), (Norm.L1, math.sqrt(2))):
+        assert bool((certify(model, norm, x, y).lower <= share * seen).all())
+
+
+def test_nothing_below_a_bound_is_misclassified_where_omega_cancels() -> None:
+    generator = torch.Generator().manual_seed(5)
+    model = GMLVQ(GMLVQConfig(2, 2, (2,), projection_dim=1)).double()
+    with torch.no_grad():
+        model.omega.copy_(torch.tensor([[1e4, -1e4 * (1 + 1e-10)]]))
+        line = torch.rand(4, 1, generator=generator, dtype=torch.float64)
+        aside = torch.randn(4, 1, generator=generator, dtype=torch.float64)
+        model.prototypes.copy_(1e4 + torch.cat([line, line + 1e-10 * aside], 1))
+        x = torch.rand(20, 1, generator=generator, dtype=torch.float64)
+        aside = torch.randn(20, 1, generator=generator, dtype=torch.float64)
+        x = torch.cat([x, x + 1e-10 * aside], 1).clamp(0, 1)
+        y = model(x).argmax(1)
+        lower = certify(model, Norm.L2, x, y).lower
+        for share in torch.linspace(0.99, 1, 101, dtype=torch.float64)[:-1]:
+            for ray in ((1.0, -1.0), (-1.0, 1.0)):
+                step = share * lower[:, None] * torch.tensor(ray, dtype=torch.float64) / 2**0.5
+                inside = ((x + step >= 0) & (x + step <= 1)).all(1)
+                assert bool(((model(x + step).argmax(1) == y) | ~inside).all())
