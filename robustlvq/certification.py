@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from robustlvq.api import Certified, Target
 
-__all__ = ["CertifyResult", "Progress", "certifiers_of", "certify", "write_csv"]
+__all__ = ["CertifyResult", "Progress", "certifiers_of", "certify", "check_csv", "write_csv"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of samples that are done, and of all."""
@@ -306,6 +306,22 @@ def _batches(
             x = torch.from_numpy(dataset.x[chosen]).to(device)
             y = torch.from_numpy(dataset.y[chosen]).to(device)
             yield certify_samples(target, certifiers, x, y, time_limit=limit)
+
+
+def check_csv(path: Path) -> None:
+    """Find out whether :func:`write_csv` could write a file; one that is there stays as it is.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    there = path.exists()
+    try:
+        with path.open("a"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def write_csv(path: Path, results: Sequence[CertifyResult]) -> None:

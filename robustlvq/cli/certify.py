@@ -24,8 +24,8 @@ EPILOG = (
     "exact: the share of samples whose adversarial distance is known, up to 0.01 %. lower, upper: "
     "medians; between them lies the median distance. certified: the share of samples that is "
     "proved to have no adversarial within t.\n\n"
-    "Exit code: 0 all went well, 1 something failed, 2 wrong usage, 130 stopped; what was done "
-    "by then is printed."
+    "Exit code: 0 all went well, 1 something failed, 2 wrong usage, 130 stopped; after 1 "
+    "and 130, what was done by then is printed."
 )
 
 
@@ -80,10 +80,10 @@ def certify(
     ] = False,
 ) -> None:
     """Prove how far the closest adversarials are at least, exactly where that is possible."""
-    from robustlvq.certification import certifiers_of, write_csv
+    from robustlvq.certification import certifiers_of, check_csv, write_csv
     from robustlvq.core.identity import architecture_of, identify
     from robustlvq.core.registry import Registry
-    from robustlvq.errors import Cancelled, UnknownNameError, UsageError
+    from robustlvq.errors import Cancelled, RobustLVQError, UnknownNameError, UsageError
     from robustlvq.run.plan import resolve_models, split_names
 
     registry = Registry.discover()
@@ -103,13 +103,17 @@ def certify(
             if norm.value in chosen:
                 certifiers_of(identity.spec.name, architecture_of(identity.spec), norm, registry)
 
+    if out is not None:
+        check_csv(out)
+
     import robustlvq
 
     results: list[CertifyResult] = []
     stopped = False
+    failed: RobustLVQError | None = None
     for reference in references:
         for norm in chosen:
-            if stopped:
+            if stopped or failed is not None:
                 continue
             try:
                 with _bar(f"{reference} {norm}") as progress:
@@ -129,12 +133,17 @@ def certify(
                 stopped = not result.complete
             except KeyboardInterrupt:
                 stopped = True
-    if out is not None and results:
-        write_csv(out, results)
-    if as_json:
+            except RobustLVQError as error:
+                # What was done before it may have taken hours.
+                failed = error
+    if as_json and (results or failed is None):
         print_json({"results": [_plain(_summary(result)) for result in results]})
     elif results:
         print_rows([_row(result) for result in results])
+    if out is not None and results:
+        write_csv(out, results)
+    if failed is not None:
+        raise failed
     if stopped:
         raise Cancelled("stopped; what is printed is what was done")
     raise typer.Exit(int(bool(registry.unavailable)))

@@ -47,6 +47,33 @@ def test_what_is_done_is_printed_after_a_stop(robustlvq, points):
     assert "stopped" in err
 
 
+def test_what_is_done_is_printed_before_a_failure(robustlvq, points, tmp_path):
+    path = tmp_path / "out.csv"
+    code, out, err = robustlvq(
+        *("certify", "-m", "half", "--norm", "l2,l0", "-d", points, "-n", "5", "--out", path)
+    )
+    assert code == 1
+    assert out.splitlines()[1].split()[:3] == ["half", "L2", "5"]
+    assert len(path.read_text().splitlines()) == 6
+    assert err.startswith("error: certifier 'half-l0'")
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_work(robustlvq, points, tmp_path):
+    for path in (tmp_path, tmp_path / "none" / "out.csv"):
+        # The certifier of L0 would fail.
+        code, out, err = robustlvq(
+            *("certify", "-m", "half", "--norm", "l0", "-d", points, "--out", path)
+        )
+        assert (code, out) == (2, "")
+        assert err.startswith(f"error: cannot write {path}")
+    path = tmp_path / "kept.csv"
+    for text in (None, "kept"):
+        if text:
+            path.write_text(text)
+        robustlvq("certify", "-m", "half", "--norm", "l0", "-d", points, "--out", path)
+        assert (path.read_text() if path.exists() else None) == text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
