@@ -26,6 +26,7 @@ AT_ONCE = 4
 MARGINS = (1e-9, 1e-7, 1e-5, 1e-3)
 """How far inside a set its point is aimed at, relative to c: on the boundary it may miss."""
 
+SHARES = (0.75, 0.5, 0.25, 0.125)
 STEPS = 24
 HALVINGS = 9
 
@@ -190,6 +191,25 @@ class _Between(_Search):
             self._keep(rows, delta)
             if mu.shape[1] > 1:
                 _, mu = linear_step(inside, delta, mu)
+        self._look_anywhere(rows, problem, delta)
+
+    def _look_anywhere(self, rows: torch.Tensor, problem: Quadrics, delta: torch.Tensor) -> None:
+        """Where no point is known at all: on the way to the last one, and to the closest in L2.
+
+        What moves features all the way, as in L0, can step over a set that is bounded.
+        """
+        for share in SHARES:
+            none = self.found.upper[rows].isinf().nonzero().squeeze(1)
+            self._keep(rows[none], share * delta[none])
+        none = self.found.upper[rows].isinf().nonzero().squeeze(1)
+        if not len(none):
+            return
+        part = problem[none]
+        moved, mu = torch.zeros_like(part.lower), torch.zeros_like(part.c)
+        for step in range(STEPS // 2):
+            inside = self._inside(rows[none], part, 1e-8 if step < STEPS // 4 else 4e-3 * step)
+            moved, mu = linear_step(inside, moved, mu)
+            self._keep(rows[none], moved)
 
     def _cubes(self, problem: Combined, known: torch.Tensor, upper: torch.Tensor) -> torch.Tensor:
         """The largest radius found, by bisection, at which a cube is proved to be safe."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from time import monotonic
 
 import numpy as np
@@ -194,3 +195,24 @@ def test_a_diagonal_lies_above_the_matrix() -> None:
 def test_tangents_far_from_orthonormal_are_refused() -> None:
     with pytest.raises(ModelError, match="not orthonormal"):
         Subspaces.of(torch.zeros(2, 3), 2 * torch.ones(2, 3, 1), torch.arange(2))
+
+
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L1, Norm.L0])
+def test_a_point_is_known_where_a_grid_knows_one(norm: Norm) -> None:
+    grid = torch.linspace(0, 1, 41, dtype=torch.float64)
+    points = torch.cartesian_prod(grid, grid)
+    for seed in range(8):
+        generator = torch.Generator().manual_seed(seed)
+        w = torch.rand(4, 2, generator=generator, dtype=torch.float64)
+        t = torch.randn(4, 2, 1, generator=generator, dtype=torch.float64)
+        spaces = Subspaces.of(w, t / t.norm(dim=1, keepdim=True), torch.tensor([0, 0, 1, 1]))
+        x = torch.rand(6, 2, generator=generator, dtype=torch.float64)
+        y = _class_of(spaces, x)
+        found = NearestQuadrics(spaces, norm).search(x, y, Bounds(), math.inf)
+        seen = (_class_of(spaces, points) != y[:, None]).any(1)
+        assert bool((found.upper.isfinite() | ~seen).all())
+
+
+def _class_of(spaces: Subspaces, x: torch.Tensor) -> torch.Tensor:
+    distances = spaces.distances(x)
+    return (distances[:, 2:].amin(1) < distances[:, :2].amin(1)).long()
