@@ -40,11 +40,11 @@ class Exact:
         """
         model, norm = oracle.model, oracle.norm
         # What is prepared of a model serves all shards of a worker.
-        if model not in _twins:
-            _twins[model] = Target(model, _in_float64(model))
-        certifier = _certifiers.setdefault(model, {}).setdefault(
-            norm.value, PrototypeCertifier(norm)
-        )
+        if model not in _twins or not _same(model, _twins[model]):
+            twin = _in_float64(model)
+            # Nothing that is kept may refer to the model itself, or it would be kept for ever.
+            _twins[model], _certifiers[model] = Target(twin, twin), {}
+        certifier = _certifiers[model].setdefault(norm.value, PrototypeCertifier(norm))
         seconds = (self.config.time_limit or float("inf")) * len(oracle)
         x = oracle.x.double()
         found = certifier.certify(_twins[model], x, oracle.y, oracle.bounds, seconds)
@@ -59,3 +59,9 @@ class Exact:
 
 def _in_float64(model: torch.nn.Module) -> torch.nn.Module:
     return copy.deepcopy(model).double()
+
+
+def _same(model: torch.nn.Module, twin: Target) -> bool:
+    """Whether the parameters are still those of the twin: a module can be trained on."""
+    pairs = zip(model.parameters(), twin.module.parameters(), strict=True)
+    return all(p.device == q.device and torch.equal(p.double(), q) for p, q in pairs)

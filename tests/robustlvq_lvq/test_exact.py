@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +57,26 @@ def test_other_models_fail_in_one_line() -> None:
     assert [failure.message for failure in found.failures] == [
         "a CNN cannot be certified here: only GLVQ, GMLVQ and GTLVQ can"
     ] * 2
+
+
+def test_a_model_that_is_trained_on_is_looked_at_again() -> None:
+    model = make("glvq", 1)
+    for _ in range(2):
+        x, y = samples(model)
+        target = Target.of(model)
+        found = attack_samples(target, Exact(ExactConfig()), Norm.L2, x, y)
+        distance = (found.adversarials - x).flatten(1).double().norm(dim=1)
+        expected = certify(model, Norm.L2, x, y).upper
+        torch.testing.assert_close(distance, expected, rtol=2e-3, atol=1e-5)
+        with torch.no_grad():
+            model.prototypes.copy_(model.prototypes.flip(0))
+
+
+def test_a_model_that_was_attacked_is_not_kept_for_ever() -> None:
+    model = make("glvq", 1)
+    x, y = samples(model)
+    attack_samples(Target.of(model), Exact(ExactConfig()), Norm.L2, x, y)
+    kept = weakref.ref(model)
+    del model
+    gc.collect()
+    assert kept() is None
