@@ -6,7 +6,7 @@ from time import monotonic
 
 import torch
 
-from robustlvq.api import Bounds, Certificate, ModelError, Norm, Target
+from robustlvq.api import Bounds, Certificate, ModelError, Norm, Target, evaluate
 from robustlvq_lvq.geometry import Geometry
 from robustlvq_lvq.glvq import GLVQ
 from robustlvq_lvq.gmlvq import GMLVQ
@@ -17,6 +17,9 @@ from robustlvq_lvq.solvers import solver_of
 from robustlvq_lvq.tangent import NearestQuadrics
 
 __all__ = ["PrototypeCertifier", "l0", "l1", "l2", "linf"]
+
+DIFFER = 1e3
+"""How many times the margin for rounding scores may differ from the distances."""
 
 
 class PrototypeCertifier:
@@ -38,7 +41,8 @@ class PrototypeCertifier:
         """As :meth:`robustlvq.api.Certifier.certify` says.
 
         Raises:
-            ModelError: The model is none of the three, or a subclass, whose scores may be others.
+            ModelError: The model is none of the three, or a subclass, whose scores may be others;
+                or its scores are others all the same, by a hook or a method that was replaced.
         """
         deadline = monotonic() + seconds
         model = target.exact
@@ -46,12 +50,17 @@ class PrototypeCertifier:
             raise ModelError("the model does not work in float64, in which it is certified")
         if self._known is None or self._known[0] is not model:
             self._known = model, self._prepared(model)
+        _same_scores(model, self._known[1], x)
         found = self._known[1].search(x.flatten(1), y, bounds, deadline)
         return Certificate(found.lower, found.points.view_as(x), found.upper.isfinite())
 
     def _prepared(self, model: torch.nn.Module) -> NearestPolyhedra | NearestQuadrics:
         # A subclass may compute other scores.
         kind = type(model)
+        if kind in (GLVQ, GMLVQ, GTLVQ) and _is_altered(model):
+            raise ModelError(
+                f"this {kind.__name__} has hooks or methods of its own: it cannot be certified"
+            )
         if isinstance(model, GLVQ) and kind is GLVQ:
             geometry = Geometry.of(model.prototypes, model.labels)
         elif isinstance(model, GMLVQ) and kind is GMLVQ:
@@ -64,6 +73,34 @@ class PrototypeCertifier:
                 f"a {kind.__name__} cannot be certified here: only GLVQ, GMLVQ and GTLVQ can"
             )
         return NearestPolyhedra(geometry, self.norm, solver_of(self.norm))
+
+
+def _is_altered(model: torch.nn.Module) -> bool:
+    """Whether calling a module does something else than what its class says."""
+    hooks = model._forward_hooks or model._forward_pre_hooks
+    return bool(hooks) or any(callable(getattr(type(model), name, None)) for name in vars(model))
+
+
+def _same_scores(
+    model: torch.nn.Module, known: NearestPolyhedra | NearestQuadrics, x: torch.Tensor
+) -> None:
+    """Compare the scores of a model with minus the distances that are certified.
+
+    Raises:
+        ModelError: They differ by more than rounding.
+    """
+    space = known.geometry if isinstance(known, NearestPolyhedra) else known.spaces
+    distances = space.distances(x.flatten(1))
+    rounding = space.rounding(x.flatten(1), distances)
+    scores = evaluate(model, x)
+    nearest = torch.full_like(scores, float("inf"))
+    nearest.scatter_reduce_(1, space.labels.expand_as(distances), distances, "amin")
+    # Not a number, as of an infinite prototype, is not the same either.
+    if not bool(((scores + nearest).abs() <= DIFFER * rounding[:, None]).all()):
+        raise ModelError(
+            f"the scores of this {type(model).__name__} are not minus its smallest distances: "
+            "it cannot be certified"
+        )
 
 
 def l2() -> PrototypeCertifier:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 
 from robustlvq.api import ModelError
+from robustlvq_lvq.halfspaces import ROUNDING
 
 __all__ = ["Quadrics", "Subspaces"]
 
@@ -65,6 +66,17 @@ class Subspaces:
             along = u @ tangent
             parts.append((u * u).sum(1) - (along * along).sum(1))
         return torch.stack(parts, 1).clamp_min(0)
+
+    def rounding(self, x: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
+        """What rounding can change a distance by (N,).
+
+        Args:
+            x: Flat inputs (N, n).
+            distances: Theirs (N, P).
+        """
+        # The squares that are subtracted are as long as x - w, however close the subspace.
+        length = torch.cdist(x, self.points, compute_mode="donot_use_mm_for_euclid_dist")
+        return ROUNDING * (1 + torch.maximum(length.square(), distances).amax(1))
 
 
 @dataclass(frozen=True)

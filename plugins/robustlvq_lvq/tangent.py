@@ -71,9 +71,7 @@ class _Search:
         self.right, self.wrong = own.nonzero().squeeze(1), (~own).nonzero().squeeze(1)
         distances = spaces.distances(x)
         self.near, self.far = distances[:, self.right], distances[:, self.wrong]
-        # The squares that the forward subtracts are as long as x - w, however close the subspace.
-        length = torch.cdist(x, spaces.points, compute_mode="donot_use_mm_for_euclid_dist")
-        self.rounding = ROUNDING * (1 + length.square().amax(1))
+        self.rounding = spaces.rounding(x, distances)
         self.grounds = spaces.half_gradients(x, self.right)
         # In L2: the distance to a subspace changes by no more than the input moves.
         margin = self.rounding[:, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -248,3 +249,34 @@ def test_nothing_below_a_bound_is_misclassified_where_omega_cancels() -> None:
                 step = share * lower[:, None] * torch.tensor(ray, dtype=torch.float64) / 2**0.5
                 inside = ((x + step >= 0) & (x + step <= 1)).all(1)
                 assert bool(((model(x + step).argmax(1) == y) | ~inside).all())
+
+
+def _hooked(model: PrototypeModel) -> None:
+    model.register_forward_hook(lambda _module, _inputs, scores: scores + 0.5)
+
+
+def _patched(model: PrototypeModel) -> None:
+    model._per_class = lambda distances: -distances[:, :3]  # type: ignore[method-assign]
+
+
+def _relabelled(model: PrototypeModel) -> None:
+    model.labels = model.labels.flip(0)
+
+
+def _infinite(model: PrototypeModel) -> None:
+    with torch.no_grad():
+        model.prototypes[0, 0] = math.inf
+
+
+@pytest.mark.parametrize("alter", [_hooked, _patched, _relabelled, _infinite])
+@pytest.mark.parametrize("kind", ["glvq", "gtlvq"])
+def test_a_model_whose_scores_are_others_is_refused(
+    kind: str, alter: Callable[[PrototypeModel], None]
+) -> None:
+    model = make(kind)
+    alter(model)
+    x = samples(model)[0]
+    with torch.no_grad():
+        y = copy.deepcopy(model).double()(x.double()).argmax(1)
+    with pytest.raises(ModelError, match=r"cannot be certified|not a number"):
+        certify(model, Norm.L2, x, y)
