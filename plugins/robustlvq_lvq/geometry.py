@@ -72,8 +72,9 @@ class Geometry:
         # Images are as wrong as omega and what it maps are long, however short they are.
         size = torch.linalg.vector_norm(x, dim=1) + x.shape[1] ** 0.5
         size = size + torch.linalg.vector_norm(self.prototypes, dim=1).amax()
-        image = IMAGE * torch.linalg.matrix_norm(self.omega) * size
-        return ROUNDING * largest + image * (2 * largest.sqrt() + image)
+        image = IMAGE * torch.linalg.vector_norm(self.omega) * size
+        margin: torch.Tensor = ROUNDING * largest + image * (2 * largest.sqrt() + image)
+        return margin
 
     def differences(self, x: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
         """Squared distances (N, p) from differences x - w, as the model computes them."""
