@@ -135,6 +135,10 @@ def certify_samples(
                 f"the certifier of {norm.symbol} broke its contract: a lower bound lies above "
                 "the distance of a misclassified point"
             )
+        corner = torch.where(x[rows] - bounds.lower > bounds.upper - x[rows], *bounds).to(x)
+        # No point of the box is farther away than its farthest corner.
+        beyond = lower[rows] > distance(x[rows], corner, norm) * (1 + ROUNDING)
+        lower[rows[beyond & upper[rows].isinf()]] = float("inf")
         # Adding 0 turns -0 into 0.
         lower = torch.minimum(lower, upper) + 0.0
     seconds = torch.zeros_like(lower)

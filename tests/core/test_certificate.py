@@ -102,6 +102,20 @@ def test_the_best_of_several_certifiers_counts() -> None:
     assert found.status[0] is CertificateStatus.EXACT
 
 
+def test_a_bound_beyond_the_box_says_that_there_is_nothing() -> None:
+    # The corner that is farthest from the first sample, (1, 0) or (1, 1), is 0.943 away.
+    lower = torch.tensor([0.95, 0.9, 0.9]).double()
+    found = certify(
+        Exact(lambda part, _: Certificate(lower, part.points, torch.zeros(3, dtype=torch.bool)))
+    )
+    between = CertificateStatus.INTERVAL
+    assert found.status[0] is CertificateStatus.INFEASIBLE
+    assert math.isinf(float(found.lower[0]))
+    # 0.781 away: farther than 0.9 as well; the last one's is 1.03 away.
+    assert found.status[1] is CertificateStatus.INFEASIBLE
+    assert found.status[3] is between
+
+
 def test_an_infinite_bound_says_that_there_is_nothing() -> None:
     def change(found: Certificate, x: torch.Tensor) -> Certificate:
         return Certificate(found.lower * math.inf, found.points, ~found.found)
