@@ -278,6 +278,8 @@ class _Search:
         hard = self._hard(rows, j, monotonic() + INSIST)
         length = torch.linalg.vector_norm(hard.ahead[:, None] - hard.normals, dim=2)
         scale = hard.b.abs().amax(1, keepdim=True) + length
+        # Undoes what b was lowered by, which one prototype far away makes large.
+        hard = replace(hard, b=hard.b + 2 * self.rounding[rows][:, None])
         for margin in MARGINS:
             _, delta = self.solver(replace(hard, b=hard.b + margin * scale))
             known = delta.isfinite().all(1)

@@ -280,3 +280,21 @@ def test_a_model_whose_scores_are_others_is_refused(
         y = copy.deepcopy(model).double()(x.double()).argmax(1)
     with pytest.raises(ModelError, match=r"cannot be certified|not a number"):
         certify(model, Norm.L2, x, y)
+
+
+@pytest.mark.parametrize("norm", Norm)
+def test_a_point_is_known_beside_a_prototype_that_is_far_away(norm: Norm) -> None:
+    model = GLVQ(GLVQConfig(2, 2, (2,)))
+    with torch.no_grad():
+        model.prototypes.copy_(torch.tensor([[0, 0], [0, 0.5], [1, 0.5], [1e4, 5e3]]))
+    x = torch.tensor([[0.0, 0.0], [0.25, 0.25], [0.125, 1.0]])
+    y = torch.zeros(3, dtype=torch.int64)
+    found = certify(model, norm, x, y)
+    alone = GLVQ(GLVQConfig(2, 2, (2,)))
+    with torch.no_grad():
+        alone.prototypes.copy_(model.prototypes)
+        alone.prototypes[3] = alone.prototypes[2]
+    expected = certify(alone, norm, x, y)
+    assert set(expected.status) == {CertificateStatus.EXACT}
+    torch.testing.assert_close(found.upper, expected.upper, rtol=1e-2, atol=0)
+    assert bool((found.lower <= expected.upper).all())
