@@ -26,7 +26,7 @@ def registry(attack):
     attacks = {spec.name: Entry(spec, own) for spec in specs}
     models = {spec.name: Entry(spec, own) for spec in tiny.robustlvq_models()}
     empty = Table("x", {})
-    return Registry(Table("model", models), Table("attack", attacks), empty, empty, empty)
+    return Registry(Table("model", models), Table("attack", attacks), empty, empty, empty, empty)
 
 x = np.random.default_rng(0).uniform(size=(8, 4)).astype(np.float32)
 data = Dataset("d", x, (x[:, 0] > 0.5).astype(np.int64))
