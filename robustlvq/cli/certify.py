@@ -72,7 +72,10 @@ def certify(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="A CSV file for every sample's distances.", show_default=False
+            "--out",
+            "-o",
+            help="A CSV file for every sample's distances; one that is there is replaced.",
+            show_default=False,
         ),
     ] = None,
     as_json: Annotated[
