@@ -6,6 +6,7 @@ norms it lies between a proved bound and a point that a search found.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from time import monotonic
 
@@ -60,7 +61,7 @@ class NearestQuadrics:
         return found
 
 
-class _Search:
+class _Search(ABC):
     """The search for samples of one class: (N, n), all in float64."""
 
     def __init__(
@@ -106,9 +107,9 @@ class _Search:
         self._solve(rows, j[rows, places])
         return True
 
+    @abstractmethod
     def _solve(self, rows: torch.Tensor, j: torch.Tensor) -> None:
         """Bound the distance of prototypes j of some samples, and look for points."""
-        raise NotImplementedError
 
     def _problem(self, rows: torch.Tensor, j: torch.Tensor) -> Quadrics:
         which = self.wrong[j]
