@@ -13,8 +13,8 @@ __all__ = ["CNN"]
 class CNN(Network):
     """Two 3x3 convolutions without padding (32, 64 filters) and two dense layers (128, C).
 
-    Each convolution is followed by ReLU and 2x2 max-pooling; the hidden dense layer by ReLU
-    and dropout. The softmax of the paper belongs to the loss: scores are logits. Features
+    Each convolution is followed by 2x2 max-pooling and ReLU (in the paper in the other order,
+    which gives the same values); the hidden dense layer by ReLU and dropout. The softmax of the paper belongs to the loss: scores are logits. Features
     are flattened channel by channel, as torch does, not pixel by pixel as Keras does.
     """
 
@@ -24,11 +24,11 @@ class CNN(Network):
         pixels = _after(_after(height)) * _after(_after(width))
         layers = nn.Sequential(
             nn.Conv2d(channels, 32, 3),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Conv2d(32, 64, 3),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Flatten(),
             nn.Linear(64 * pixels, 128),
             nn.ReLU(),

@@ -14,8 +14,8 @@ __all__ = ["Madry"]
 class Madry(Network):
     """Two 5x5 convolutions (32, 64 filters) and two dense layers (1024, C).
 
-    Each convolution keeps the size of its input and is followed by ReLU and 2x2 max-pooling
-    with stride 2. Architecture and training after https://github.com/MadryLab/mnist_challenge:
+    Each convolution keeps the size of its input and is followed by 2x2 max-pooling with stride
+    2 and ReLU (in the original in the other order, which gives the same values). Architecture and training after https://github.com/MadryLab/mnist_challenge:
     every batch is replaced by its projected-gradient adversarials.
     """
 
@@ -25,11 +25,11 @@ class Madry(Network):
         pixels = -(-height // 4) * -(-width // 4)
         layers = nn.Sequential(
             nn.Conv2d(channels, 32, 5, padding=2),
-            nn.ReLU(),
             nn.MaxPool2d(2, ceil_mode=True),
+            nn.ReLU(),
             nn.Conv2d(32, 64, 5, padding=2),
-            nn.ReLU(),
             nn.MaxPool2d(2, ceil_mode=True),
+            nn.ReLU(),
             nn.Flatten(),
             nn.Linear(64 * pixels, 1024),
             nn.ReLU(),
