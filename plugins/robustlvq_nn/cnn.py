@@ -14,8 +14,9 @@ class CNN(Network):
     """Two 3x3 convolutions without padding (32, 64 filters) and two dense layers (128, C).
 
     Each convolution is followed by 2x2 max-pooling and ReLU (in the paper in the other order,
-    which gives the same values); the hidden dense layer by ReLU and dropout. The softmax of the paper belongs to the loss: scores are logits. Features
-    are flattened channel by channel, as torch does, not pixel by pixel as Keras does.
+    which gives the same values); the hidden dense layer by ReLU and dropout. The softmax of
+    the paper belongs to the loss: scores are logits. Features are flattened channel by
+    channel, as torch does, not pixel by pixel as Keras does.
     """
 
     def __init__(self, config: CNNConfig) -> None:

@@ -14,9 +14,10 @@ __all__ = ["Madry"]
 class Madry(Network):
     """Two 5x5 convolutions (32, 64 filters) and two dense layers (1024, C).
 
-    Each convolution keeps the size of its input and is followed by 2x2 max-pooling with stride
-    2 and ReLU (in the original in the other order, which gives the same values). Architecture and training after https://github.com/MadryLab/mnist_challenge:
-    every batch is replaced by its projected-gradient adversarials.
+    Each convolution keeps the size of its input and is followed by 2x2 max-pooling with
+    stride 2 and ReLU (in the original in the other order, which gives the same values).
+    Architecture and training after https://github.com/MadryLab/mnist_challenge: every batch
+    is replaced by its projected-gradient adversarials.
     """
 
     def __init__(self, config: MadryConfig) -> None:
