@@ -37,7 +37,7 @@ def _with_strong(spec: AttackSpec) -> AttackSpec:
     """The spec with what it is in the profile ``strong``."""
     if spec.name in STRONGER:
         factory, config = STRONGER[spec.name]
-        variant = Variant(f"robustlvq_foolbox.strong:{factory}", config)
+        variant = Variant(f"robustlvq_foolbox.{factory}", config)
         return replace(spec, profiles={**spec.profiles, "strong": variant})
     if spec.name not in STRONG_EXTRAS:
         return spec
@@ -223,15 +223,17 @@ def _extras_without_gradient() -> list[AttackSpec]:
 
 
 STRONGER: Mapping[str, tuple[str, type[Config]]] = {
-    "fgm": ("StrongFastGradient", strong.StrongFastGradientConfig),
-    "fgsm": ("StrongFastGradientSign", strong.StrongFastGradientConfig),
-    "bim-l2": ("StrongL2BasicIterative", strong.StrongBasicIterativeConfig),
-    "bim-linf": ("StrongLinfBasicIterative", strong.StrongBasicIterativeConfig),
-    "mim": ("StrongMomentumIterative", strong.StrongMomentumIterativeConfig),
-    "deepfool-l2": ("StrongL2DeepFool", strong.StrongDeepFoolConfig),
-    "deepfool-linf": ("StrongLinfDeepFool", strong.StrongDeepFoolConfig),
+    "fgm": ("strong:StrongFastGradient", strong.StrongFastGradientConfig),
+    "fgsm": ("strong:StrongFastGradientSign", strong.StrongFastGradientConfig),
+    "bim-l2": ("strong:StrongL2BasicIterative", strong.StrongBasicIterativeConfig),
+    "bim-linf": ("strong:StrongLinfBasicIterative", strong.StrongBasicIterativeConfig),
+    "mim": ("strong:StrongMomentumIterative", strong.StrongMomentumIterativeConfig),
+    "deepfool-l2": ("strong:StrongL2DeepFool", strong.StrongDeepFoolConfig),
+    "deepfool-linf": ("strong:StrongLinfDeepFool", strong.StrongDeepFoolConfig),
+    "pgd-linf": ("fixed_radius:LinfFixedRadius", strong.FixedRadiusConfig),
 }
-"""The paper's rows that are stronger in the profile ``strong``."""
+"""What is another attack in the profile ``strong``: the paper's rows that need gradients, and
+PGD within a fixed radius."""
 
 STRONG_EXTRAS: Mapping[str, Mapping[str, Any]] = {
     "carlini-wagner": {"steps": 200, "stepsize": 0.05},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from robustlvq.api import check_range
+from robustlvq.api import Config, check_range
 from robustlvq_foolbox.config import (
     BasicIterativeConfig,
     DeepFoolConfig,
@@ -18,6 +18,7 @@ from robustlvq_foolbox.config import (
 )
 
 __all__ = [
+    "FixedRadiusConfig",
     "StrongBasicIterativeConfig",
     "StrongDeepFoolConfig",
     "StrongFastGradientConfig",
@@ -102,3 +103,28 @@ class StrongDeepFoolConfig(DeepFoolConfig):
         check_range(owner, "returns", self.returns, 0, 1_000_000)
         check_range(owner, "margin", self.margin, 0, 100)
         check_range(owner, "refinements", self.refinements, 0, 100)
+
+
+@dataclass(frozen=True)
+class FixedRadiusConfig(Config):
+    """Projected gradient steps within one radius, from random starts.
+
+    Attributes:
+        epsilon: The radius, as a share of the input range.
+        stepsize: The largest change of a feature in one step, likewise.
+        steps: Gradient steps of one start.
+        restarts: How many random starts; odd ones climb the softmax cross-entropy, even ones
+            the margin.
+    """
+
+    epsilon: float = 0.3
+    stepsize: float = 0.01
+    steps: int = 100
+    restarts: int = 10
+
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        check_range(owner, "epsilon", self.epsilon, 1e-9, 1)
+        check_range(owner, "stepsize", self.stepsize, 1e-9, 1)
+        check_range(owner, "steps", self.steps, 1, 1_000_000)
+        check_range(owner, "restarts", self.restarts, 1, 1_000_000)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Literal
 
 from robustlvq.api import Config, ConfigError, check_range
 
-__all__ = ["ExactConfig", "GLVQConfig", "GMLVQConfig", "GTLVQConfig", "LVQConfig"]
+__all__ = [
+    "CertifiedMarginConfig",
+    "ExactConfig",
+    "GLVQConfig",
+    "GMLVQConfig",
+    "GTLVQConfig",
+    "LVQConfig",
+]
 
 
 @dataclass(frozen=True)
@@ -100,3 +108,24 @@ class ExactConfig(Config):
 
     def __post_init__(self) -> None:
         check_range(type(self).__name__, "time_limit", self.time_limit, 0, float("inf"))
+
+
+@dataclass(frozen=True)
+class CertifiedMarginConfig(Config):
+    """Configuration of :class:`robustlvq_lvq.margin.CertifiedMargin`.
+
+    Attributes:
+        norm: In which distances are certified, "l2" or "linf".
+        margin: Certified distance beyond which a sample costs nothing.
+        nearest: Among how many of its nearest right prototypes the decisive one of a sample
+            is looked for.
+    """
+
+    norm: Literal["l2", "linf"] = "l2"
+    margin: float = 2.5
+    nearest: int = 2
+
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        check_range(owner, "margin", self.margin, 1e-6, 1e6)
+        check_range(owner, "nearest", self.nearest, 1, 1e6)
