@@ -119,13 +119,16 @@ class CertifiedMarginConfig(Config):
         margin: Certified distance beyond which a sample costs nothing.
         nearest: Among how many of its nearest right prototypes the decisive one of a sample
             is looked for.
+        candidates: How many wrong prototypes are looked at inside the box.
     """
 
     norm: Literal["l2", "linf"] = "l2"
     margin: float = 2.5
     nearest: int = 2
+    candidates: int = 1
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
         check_range(owner, "margin", self.margin, 1e-6, 1e6)
         check_range(owner, "nearest", self.nearest, 1, 1e6)
+        check_range(owner, "candidates", self.candidates, 1, 1e6)

@@ -22,11 +22,11 @@ __all__ = ["CertifiedMargin"]
 class CertifiedMargin:
     """The hinge loss of certified distances: max(0, margin - distance), mean over the batch.
 
-    GLVQ: the distance is that to a halfspace inside the box [0, 1], for the wrong prototype j
-    and the right prototype i that min over j, max over i without the box selects (i among the
-    nearest right ones). GTLVQ: (sqrt(d_j) - sqrt(d_i)) / 2, which holds because projections
-    shorten. Both are lower bounds of what the certifiers report. Where a sample is
-    misclassified, the distance is negative, without the box.
+    GLVQ: the pairwise bound of the certifiers, the distance to a halfspace inside the box
+    [0, 1], min over the wrong prototypes j of max over the right ones i. To be fast, i is
+    chosen without the box, among the nearest ones, and j is one of the few that come closest
+    without the box. GTLVQ: (sqrt(d_j) - sqrt(d_i)) / 2, which holds because projections
+    shorten. Where a sample is misclassified, the distance is negative, without the box.
     """
 
     def __init__(self, config: CertifiedMarginConfig) -> None:
@@ -56,17 +56,21 @@ class CertifiedMargin:
         return (self.config.margin - distances).clamp_min(0).mean()
 
     def _to_halfspaces(self, module: GLVQ, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        right, wrong = self._select(module, x, y)
         w = module.prototypes
-        ahead = w[wrong] - w[right]
-        offset = (ahead * ((w[wrong] + w[right]) / 2 - x)).sum(1)
-        return signed_distance(self.norm, ahead, offset, -x, 1 - x)
+        right, wrong = self._select(module, x, y)
+        if wrong.shape[1] > 1:
+            with torch.no_grad():
+                each = x.repeat_interleave(wrong.shape[1], 0)
+                far = _halfspace(self.norm, each, w[right.flatten()], w[wrong.flatten()])
+                decisive = far.view(wrong.shape).argmin(1, keepdim=True)
+            right, wrong = right.gather(1, decisive), wrong.gather(1, decisive)
+        return _halfspace(self.norm, x, w[right[:, 0]], w[wrong[:, 0]])
 
     @torch.no_grad()
     def _select(
         self, module: GLVQ, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The right and the wrong prototype (N,) whose halfspace is decisive, without a box."""
+        """The wrong prototypes that come closest without a box, and their right ones (N, c)."""
         w, size = module.prototypes, module.config.prototypes_per_class
         distances = module.distances(x.view(-1, *module.config.shape))
         own = module.labels == y[:, None]
@@ -83,8 +87,9 @@ class CertifiedMargin:
             better = this > bound
             bound = torch.where(better, this, bound)
             chosen = torch.where(better, i[:, None], chosen)
-        wrong = bound.masked_fill_(own, torch.inf).argmin(1)
-        return chosen.gather(1, wrong[:, None])[:, 0], wrong
+        count = min(self.config.candidates, w.shape[0] - size)
+        wrong = bound.masked_fill_(own, torch.inf).topk(count, 1, largest=False).indices
+        return chosen.gather(1, wrong), wrong
 
     def _to_subspaces(self, module: GTLVQ, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         roots = module.distances(x).clamp_min(1e-12).sqrt()
@@ -92,6 +97,15 @@ class CertifiedMargin:
         right = roots.masked_fill(~own, torch.inf).amin(1)
         wrong = roots.masked_fill(own, torch.inf).amin(1)
         return (wrong - right) / 2
+
+
+def _halfspace(
+    norm: Norm, x: torch.Tensor, right: torch.Tensor, wrong: torch.Tensor
+) -> torch.Tensor:
+    """Signed distances (N,) to where the wrong prototype (N, n) is closer than the right one."""
+    ahead = wrong - right
+    offset = (ahead * ((wrong + right) / 2 - x)).sum(1)
+    return signed_distance(norm, ahead, offset, -x, 1 - x)
 
 
 def signed_distance(
