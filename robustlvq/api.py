@@ -22,9 +22,10 @@ from robustlvq.core.specs import (
     ImporterSpec,
     MetricSpec,
     ModelSpec,
+    ObjectiveSpec,
     Variant,
 )
-from robustlvq.core.types import Bounds, CertificateStatus, Norm, Trainable
+from robustlvq.core.types import Bounds, CertificateStatus, Norm, Objective, Trainable
 from robustlvq.errors import (
     AttackError,
     Cancelled,
@@ -86,6 +87,8 @@ __all__ = [
     "ModelError",
     "ModelSpec",
     "Norm",
+    "Objective",
+    "ObjectiveSpec",
     "Oracle",
     "Outcome",
     "PluginError",

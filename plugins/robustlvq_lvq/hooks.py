@@ -12,19 +12,6 @@ GLVQ, GMLVQ, GTLVQ = (
     "robustlvq_lvq.gmlvq:GMLVQ",
     "robustlvq_lvq.gtlvq:GTLVQ",
 )
-# Where the recipes leave section 3.3 of the paper, and why. Augmentation: the published models
-# classify only 58 % (glvq), 68 % (gmlvq) and 79 % (gtlvq) of 10,000 training images that are
-# shifted by +-2 pixels and rotated by +-15 degrees, so they cannot have been trained on many
-# such images; short trials with them stayed below the published accuracies (82.5 and 94.1 % on
-# clean test images for glvq and gtlvq; gmlvq 86 % at half the shift). Learning rate: a step of
-# Adam moves every number by about the rate, whatever its scale; 0.01 suits prototypes, but
-# entries of omega and of tangents are about 0.04 and are only shaken by it. Large batches let
-# plateaus show. A lower cost is not a higher accuracy: gtlvq is most accurate after one epoch.
-SHARED = {"decay": 0.5, "batch_size": 1024, "patience": 1}
-GLVQ_RECIPE = {**SHARED, "learning_rate": 0.01, "shift": 1}
-GMLVQ_RECIPE = {**SHARED, "learning_rate": 2e-4, "shift": 0, "rotation": 0.0}
-GTLVQ_RECIPE = {**SHARED, "learning_rate": 3e-4, "shift": 1}
-
 _VERSIONS = {Norm.L2: 2}
 """Of certificates; 2 finds points that 1 missed by rounding errors."""
 
@@ -39,7 +26,7 @@ def robustlvq_models() -> Sequence[ModelSpec]:
             GLVQ,
             GLVQConfig,
             weights="robustlvq_lvq:weights/glvq.safetensors",
-            recipe=GLVQ_RECIPE,
+            recipe="robustlvq_lvq:recipes/glvq.yaml",
         ),
         ModelSpec(
             "glvq-128",
@@ -48,7 +35,7 @@ def robustlvq_models() -> Sequence[ModelSpec]:
             GLVQConfig,
             defaults={"prototypes_per_class": 128},
             weights="robustlvq_lvq:weights/glvq-128.safetensors",
-            recipe=GLVQ_RECIPE,
+            recipe="robustlvq_lvq:recipes/glvq-128.yaml",
         ),
         ModelSpec(
             "gmlvq",
@@ -56,7 +43,7 @@ def robustlvq_models() -> Sequence[ModelSpec]:
             GMLVQ,
             GMLVQConfig,
             weights="robustlvq_lvq:weights/gmlvq.safetensors",
-            recipe=GMLVQ_RECIPE,
+            recipe="robustlvq_lvq:recipes/gmlvq.yaml",
         ),
         ModelSpec(
             "gmlvq-49",
@@ -65,7 +52,7 @@ def robustlvq_models() -> Sequence[ModelSpec]:
             GMLVQConfig,
             defaults={"prototypes_per_class": 49},
             weights="robustlvq_lvq:weights/gmlvq-49.safetensors",
-            recipe=GMLVQ_RECIPE,
+            recipe="robustlvq_lvq:recipes/gmlvq-49.yaml",
         ),
         ModelSpec(
             "gtlvq",
@@ -73,7 +60,7 @@ def robustlvq_models() -> Sequence[ModelSpec]:
             GTLVQ,
             GTLVQConfig,
             weights="robustlvq_lvq:weights/gtlvq.safetensors",
-            recipe=GTLVQ_RECIPE,
+            recipe="robustlvq_lvq:recipes/gtlvq.yaml",
         ),
         ModelSpec(
             "gtlvq-10",
@@ -82,7 +69,7 @@ def robustlvq_models() -> Sequence[ModelSpec]:
             GTLVQConfig,
             defaults={"prototypes_per_class": 10},
             weights="robustlvq_lvq:weights/gtlvq-10.safetensors",
-            recipe=GTLVQ_RECIPE,
+            recipe="robustlvq_lvq:recipes/gtlvq-10.yaml",
         ),
     ]
 

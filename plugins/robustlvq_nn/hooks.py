@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from robustlvq.api import ModelSpec, hookimpl
-from robustlvq_nn.config import CNNConfig, MadryConfig
+from robustlvq.api import ModelSpec, ObjectiveSpec, hookimpl
+from robustlvq_nn.config import AdversarialConfig, CNNConfig, MadryConfig
 
 
 @hookimpl
@@ -18,7 +18,7 @@ def robustlvq_models() -> Sequence[ModelSpec]:
             "robustlvq_nn.cnn:CNN",
             CNNConfig,
             weights="robustlvq_nn:weights/cnn.safetensors",
-            recipe={"learning_rate": 1e-4, "decay": 0.9},
+            recipe="robustlvq_nn:recipes/cnn.yaml",
         ),
         ModelSpec(
             "madry",
@@ -26,14 +26,19 @@ def robustlvq_models() -> Sequence[ModelSpec]:
             "robustlvq_nn.madry:Madry",
             MadryConfig,
             weights="robustlvq_nn:weights/madry.safetensors",
-            # 100,000 batches of 50, constant rate, no augmentation: as in the challenge.
-            recipe={
-                "epochs": 91,
-                "batch_size": 50,
-                "learning_rate": 1e-4,
-                "decay": 1.0,
-                "shift": 0,
-                "rotation": 0.0,
-            },
+            recipe="robustlvq_nn:recipes/madry.yaml",
         ),
+    ]
+
+
+@hookimpl
+def robustlvq_objectives() -> Sequence[ObjectiveSpec]:
+    """Adversarial training, for any model."""
+    return [
+        ObjectiveSpec(
+            "adversarial",
+            "The model's own loss on PGD adversarials in L∞ (Madry et al. 2018)",
+            "robustlvq_nn.adversarial:Adversarial",
+            AdversarialConfig,
+        )
     ]

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from robustlvq.cli.output import print_json, print_rows, print_unavailable
+from robustlvq.core.config import as_mapping
 from robustlvq.core.imported import imported, imported_file
 from robustlvq.core.locate import find_weights
 from robustlvq.core.paths import trained_weights
 from robustlvq.core.registry import Plugin, Registry
+from robustlvq.core.specs import ObjectiveSpec
 from robustlvq.core.weights_header import read_header
 from robustlvq.errors import RobustLVQError
 
@@ -29,6 +31,7 @@ class Kind(str, Enum):
     METRICS = "metrics"
     CERTIFIERS = "certifiers"
     IMPORTERS = "importers"
+    OBJECTIVES = "objectives"
     PLUGINS = "plugins"
 
 
@@ -36,7 +39,7 @@ def list_command(
     kind: Annotated[Kind | None, typer.Argument(help="Only one kind.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List models, attacks, datasets, metrics, certifiers, importers and plugins."""
+    """List models, attacks, datasets, metrics, certifiers, importers, objectives and plugins."""
     registry = Registry.discover()
     kinds = [kind] if kind else [one for one in Kind if _rows(registry, one)]
     listed = {one.value: _rows(registry, one) for one in kinds}
@@ -61,6 +64,9 @@ def _rows(registry: Registry, kind: Kind) -> list[dict[str, Any]]:
             if hasattr(entry.spec, detail):
                 value = getattr(entry.spec, detail)
                 row[detail] = ", ".join(value) if isinstance(value, tuple) else str(value)
+        if isinstance(entry.spec, ObjectiveSpec):
+            options = as_mapping(entry.spec.configure())
+            row["options"] = ", ".join(f"{key}={value}" for key, value in options.items())
         rows.append({**row, "provider": entry.plugin.distribution, "summary": entry.spec.summary})
     return rows
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from robustlvq.cli.names import complete, settings
 from robustlvq.errors import Cancelled
-
-if TYPE_CHECKING:
-    from robustlvq.training import EpochReport
 
 __all__ = ["train"]
 
@@ -21,6 +17,7 @@ EPILOG = (
     "Examples:\n\n"
     "robustlvq train glvq\n\n"
     "robustlvq train cnn --device cuda --epochs 50\n\n"
+    "robustlvq train madry --recipe my-recipe.yaml -o my-madry.safetensors\n\n"
     "robustlvq train glvq -d fashion-mnist --model-set prototypes_per_class=5 -o my.safetensors"
 )
 
@@ -54,6 +51,12 @@ def train(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Do not go on from an interrupted training.")
     ] = False,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A YAML file in place of the recipe.", show_default="the model's"
+        ),
+    ] = None,
     options: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A value of the recipe; repeat it."),
@@ -78,21 +81,13 @@ def train(
     registry = Registry.discover()
     _ = registry.models[name]
 
-    from tqdm import tqdm
-
+    from robustlvq.cli.training import Display
     from robustlvq.core.locate import find_weights
     from robustlvq.core.paths import trained_weights
     from robustlvq.run.models import choose_device
     from robustlvq.training import train_model
 
-    with tqdm(unit="epoch", desc=name, dynamic_ncols=True, file=sys.stderr, disable=None) as bar:
-
-        def on_epoch(report: EpochReport) -> None:
-            bar.total = report.epochs
-            held_out = "" if report.accuracy is None else f", held out {report.accuracy:.2%}"
-            bar.set_postfix_str(f"loss {report.loss:.4f}{held_out}", refresh=False)
-            bar.update(report.epoch - bar.n)
-
+    with Display(name) as display:
         try:
             report = train_model(
                 name,
@@ -102,10 +97,11 @@ def train(
                 output=output,
                 force=force,
                 device=choose_device(device),
+                recipe=recipe,
                 overrides=overrides,
                 model_overrides=of_model,
                 resume=not fresh,
-                on_epoch=on_epoch,
+                on_epoch=display.show,
             )
         except KeyboardInterrupt as error:
             again = "the same command without --fresh" if fresh else "the same command"

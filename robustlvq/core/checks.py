@@ -20,6 +20,7 @@ __all__ = [
     "check_integer",
     "check_mapping",
     "check_name",
+    "check_recipe",
     "check_texts",
     "check_weights",
     "require",
@@ -30,7 +31,7 @@ RESERVED = frozenset({"all", "latest"})
 
 _NAME = re.compile(r"[a-z0-9]+([-._/+][a-z0-9]+)*")
 _FACTORY = re.compile(r"\w+(\.\w+)*:\w+")
-_WEIGHTS = re.compile(r"\w+(\.\w+)*:(?!.*\.\.(/|$))[^\s/\\:]+(/[^\s/\\:]+)*")
+_FILE = re.compile(r"\w+(\.\w+)*:(?!.*\.\.(/|$))[^\s/\\:]+(/[^\s/\\:]+)*")
 
 
 def brief(error: BaseException) -> str:
@@ -96,5 +97,14 @@ def check_integer(value: object, owner: str, key: str) -> None:
 
 def check_weights(weights: object, owner: str) -> None:
     """Check ``"package.module:relative/path"``, or "" for none."""
-    fits = isinstance(weights, str) and (weights == "" or bool(_WEIGHTS.fullmatch(weights)))
+    fits = isinstance(weights, str) and (weights == "" or bool(_FILE.fullmatch(weights)))
     require(fits, owner, "weights", weights, "'package.module:relative/path', without '..'")
+
+
+def check_recipe(recipe: object, owner: str) -> None:
+    """Check a mapping, ``"package.module:relative/path"`` of a file of one, or None."""
+    if isinstance(recipe, str):
+        fits = bool(_FILE.fullmatch(recipe))
+        require(fits, owner, "recipe", recipe, "'package.module:relative/path', without '..'")
+    elif recipe is not None:
+        check_mapping(recipe, owner, "recipe")

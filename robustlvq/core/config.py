@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from robustlvq.errors import ConfigError, RobustLVQError, UnknownNameError, shown
 
@@ -21,7 +21,14 @@ C = TypeVar("C", bound="Config")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Base of every configuration: a frozen dataclass whose fields are its keys."""
+    """Base of every configuration: a frozen dataclass whose fields are its keys.
+
+    Attributes:
+        retired: Keys that earlier versions had. Weight files that hold them can still be used;
+            anywhere else they are as unknown as any other.
+    """
+
+    retired: ClassVar[frozenset[str]] = frozenset()
 
 
 def check_range(owner: str, key: str, value: float, low: float, high: float) -> None:
@@ -55,7 +62,7 @@ def config_from(cls: type[C], values: Mapping[str, object], owner: str = "") -> 
             name = key if isinstance(key, str) else shown(key)
             raise UnknownNameError(f"key of {owner}", name, fields)
         try:
-            ready[key] = _convert(value, hints[key])
+            ready[key] = _convert(value, hints[key], f"{owner}: {key}")
         except _Misfit as misfit:
             raise ConfigError(f"{owner}: {key}{misfit}") from None
         except (TypeError, ValueError, OverflowError):
@@ -119,33 +126,36 @@ def _spell(hint: Any) -> str:
         return " or ".join(_spell(choice) for choice in args)
     if origin is tuple and args[-1] is Ellipsis:
         items = {int: "whole numbers", float: "numbers", str: "texts"}
-        return f"a list of {items.get(args[0], 'values')}"
+        mappings = isinstance(args[0], type) and issubclass(args[0], Config)
+        return f"a list of {'mappings' if mappings else items.get(args[0], 'values')}"
     if origin is tuple:
         return f"a list of {len(args)} values"
-    if isinstance(origin, type) and issubclass(origin, Mapping):
+    if any(isinstance(one, type) and issubclass(one, (Mapping, Config)) for one in (origin, hint)):
         return "a mapping"
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     return names.get(hint, "empty" if hint is type(None) else getattr(hint, "__name__", str(hint)))
 
 
-def _convert(value: Any, hint: Any) -> Any:
+def _convert(value: Any, hint: Any, owner: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
     if origin in (typing.Union, types.UnionType):
-        return _convert_union(value, args)
+        return _convert_union(value, args, owner)
     if origin is typing.Literal:
         if value in args:
             return value
         raise ValueError
     if origin is tuple:
-        return _convert_tuple(value, args)
+        return _convert_tuple(value, args, owner)
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise TypeError
-        return dict(_convert_item(key, item, args) for key, item in value.items())
+        return dict(_convert_item(key, item, args, owner) for key, item in value.items())
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)
+    if isinstance(hint, type) and issubclass(hint, Config) and isinstance(value, Mapping):
+        return config_from(hint, value, owner)
     return _convert_scalar(value, hint)
 
 
@@ -153,20 +163,20 @@ class _Misfit(ValueError):
     """A key or value inside a mapping does not fit; says which, from the mapping's name on."""
 
 
-def _convert_item(key: Any, value: Any, hints: tuple[Any, ...]) -> tuple[Any, Any]:
+def _convert_item(key: Any, value: Any, hints: tuple[Any, ...], owner: str) -> tuple[Any, Any]:
     try:
-        name = _convert(key, hints[0])
+        name = _convert(key, hints[0], owner)
     except (TypeError, ValueError, OverflowError):
         raise _Misfit(f" has the key {shown(key)}, which is not {_spell(hints[0])}") from None
     try:
-        return name, _convert(value, hints[1])
+        return name, _convert(value, hints[1], f"{owner}.{name}")
     except _Misfit as misfit:
         raise _Misfit(f".{name}{misfit}") from None
     except (TypeError, ValueError, OverflowError):
         raise _Misfit(f".{name} = {shown(value)} is not {_spell(hints[1])}") from None
 
 
-def _convert_union(value: Any, choices: tuple[Any, ...]) -> Any:
+def _convert_union(value: Any, choices: tuple[Any, ...], owner: str) -> Any:
     if value is None or value == "none":
         if type(None) in choices:
             return None
@@ -175,22 +185,22 @@ def _convert_union(value: Any, choices: tuple[Any, ...]) -> Any:
         if choice is type(None):
             continue
         try:
-            return _convert(value, choice)
+            return _convert(value, choice, owner)
         except (TypeError, ValueError, OverflowError):
             continue
     raise TypeError
 
 
-def _convert_tuple(value: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _convert_tuple(value: Any, args: tuple[Any, ...], owner: str) -> tuple[Any, ...]:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(value, (list, tuple)):
         raise TypeError
     if len(args) == 2 and args[1] is Ellipsis:
-        return tuple(_convert(item, args[0]) for item in value)
+        return tuple(_convert(item, args[0], owner) for item in value)
     if len(args) != len(value):
         raise ValueError
-    return tuple(_convert(item, arg) for item, arg in zip(value, args, strict=True))
+    return tuple(_convert(item, arg, owner) for item, arg in zip(value, args, strict=True))
 
 
 def _convert_scalar(value: Any, hint: Any) -> Any:

@@ -17,6 +17,7 @@ from robustlvq.core.specs import (
     ImporterSpec,
     MetricSpec,
     ModelSpec,
+    ObjectiveSpec,
     Spec,
 )
 
@@ -56,6 +57,10 @@ class Hooks:
     def robustlvq_importers(self) -> Sequence[ImporterSpec]:  # type: ignore[empty-body]
         """Formats of other software that ``robustlvq import NAME PATH`` reads weights from."""
 
+    @hookspec
+    def robustlvq_objectives(self) -> Sequence[ObjectiveSpec]:  # type: ignore[empty-body]
+        """What ``robustlvq train`` can minimise in place of a model's own loss."""
+
 
 HOOKS: dict[str, type[Spec]] = {
     "robustlvq_models": ModelSpec,
@@ -64,5 +69,6 @@ HOOKS: dict[str, type[Spec]] = {
     "robustlvq_metrics": MetricSpec,
     "robustlvq_certifiers": CertifierSpec,
     "robustlvq_importers": ImporterSpec,
+    "robustlvq_objectives": ObjectiveSpec,
 }
 """The type of spec that each hook returns a sequence of."""

@@ -120,7 +120,8 @@ def _with_weights(
             f"not of {spec.name!r} ({architecture})"
         )
     try:
-        config = spec.configure(header.config)
+        retired = spec.config.retired
+        config = spec.configure({k: v for k, v in header.config.items() if k not in retired})
     except RobustLVQError as error:
         raise WeightsError(f"{identity.origin}: {error}") from error
     parts = architecture, spec.version, as_mapping(config), header.sha256

@@ -23,6 +23,7 @@ from robustlvq.core.specs import (
     ImporterSpec,
     MetricSpec,
     ModelSpec,
+    ObjectiveSpec,
     Spec,
 )
 from robustlvq.errors import PluginError, UnknownNameError, nearest
@@ -105,7 +106,7 @@ class Registry:
     """Everything that is registered, frozen.
 
     Attributes:
-        models, attacks, datasets, metrics, certifiers, importers: The specs by name.
+        models, attacks, datasets, metrics, certifiers, importers, objectives: The specs by name.
         plugins: Every plugin that was found, available or not, sorted by name.
     """
 
@@ -115,6 +116,7 @@ class Registry:
     metrics: Table[MetricSpec]
     certifiers: Table[CertifierSpec]
     importers: Table[ImporterSpec]
+    objectives: Table[ObjectiveSpec]
     plugins: tuple[Plugin, ...] = field(default=())
 
     @classmethod
@@ -154,6 +156,7 @@ class _Builder:
             metrics=table("robustlvq_metrics"),
             certifiers=table("robustlvq_certifiers"),
             importers=table("robustlvq_importers"),
+            objectives=table("robustlvq_objectives"),
             plugins=tuple(sorted(self.plugins.values(), key=lambda p: (p.name, p.distribution))),
         )
 

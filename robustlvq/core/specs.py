@@ -6,26 +6,26 @@ describe everything without importing torch. Specs are validated when they are m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from importlib import import_module, util
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from robustlvq.core.checks import (
-    brief,
     check_config,
     check_factory,
     check_integer,
     check_mapping,
     check_name,
+    check_recipe,
     check_texts,
     check_weights,
     require,
 )
 from robustlvq.core.config import Config, config_from
+from robustlvq.core.factory import Factory, packaged, qualified_name, resolve
 from robustlvq.core.types import Norm
 from robustlvq.errors import PluginError
 
@@ -37,41 +37,14 @@ __all__ = [
     "ImporterSpec",
     "MetricSpec",
     "ModelSpec",
+    "ObjectiveSpec",
     "Spec",
     "Variant",
     "qualified_name",
     "resolve",
 ]
 
-Factory = str | Callable[..., Any]
-"""A callable, or where to import it: ``"package.module:callable"``."""
-
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
-
-
-def resolve(factory: Factory, owner: str) -> Callable[..., Any]:
-    """Import a factory.
-
-    Raises:
-        PluginError: It cannot be imported; ``owner`` is named.
-    """
-    if callable(factory):
-        return factory
-    module, _, attribute = factory.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{owner}: cannot import {factory!r}: {brief(error)}") from error
-    if not callable(found):
-        raise PluginError(f"{owner}: {factory!r} is not callable")
-    return found  # type: ignore[no-any-return]
-
-
-def qualified_name(factory: Factory) -> str:
-    """A factory as text, ``package.module:callable``."""
-    if isinstance(factory, str):
-        return factory
-    return f"{factory.__module__}:{getattr(factory, '__qualname__', type(factory).__name__)}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +86,8 @@ class ModelSpec(Spec):
         weights: ``"package:relative/path.safetensors"`` of the shipped weights, or "".
             The path has no ``..``.
         recipe: Values that this name sets on :class:`robustlvq.training.TrainConfig`, or
-            None if the model is not trained by ``robustlvq train``.
+            ``"package:relative/path.yaml"`` of a file of them, read when a model is trained; None
+            if the model is not trained by ``robustlvq train``.
         version: Raised whenever the scores of this architecture change for the same weights;
             results of another version are not used again.
     """
@@ -122,7 +96,7 @@ class ModelSpec(Spec):
     config: type[Config] = Config
     defaults: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     weights: str = ""
-    recipe: Mapping[str, Any] | None = None
+    recipe: Mapping[str, Any] | str | None = None
     version: int = 1
     kind_of_spec: ClassVar[str] = "model"
 
@@ -131,8 +105,7 @@ class ModelSpec(Spec):
         check_config(self.config, self.defaults, self._owner)
         check_weights(self.weights, self._owner)
         check_integer(self.version, self._owner, "version")
-        if self.recipe is not None:
-            check_mapping(self.recipe, self._owner, "recipe")
+        check_recipe(self.recipe, self._owner)
 
     def configure(self, overrides: Mapping[str, object] = _EMPTY) -> Config:
         """The configuration under this name, with ``overrides`` on top."""
@@ -145,19 +118,22 @@ class ModelSpec(Spec):
 
     def shipped_weights(self) -> Path | None:
         """Where the shipped weights lie, or None if none are shipped; imports no torch."""
-        if not self.weights:
+        return packaged(self.weights) if self.weights else None
+
+    def recipe_file(self) -> Path | None:
+        """Where the file of the recipe lies, or None if it is no file; imports no torch.
+
+        Raises:
+            PluginError: It is missing.
+        """
+        if not isinstance(self.recipe, str):
             return None
-        package, _, relative = self.weights.partition(":")
-        try:
-            found = util.find_spec(package)
-            for folder in (found.submodule_search_locations or []) if found else []:
-                path = Path(folder) / relative
-                if path.is_file():
-                    return path
-        except (Exception, SystemExit):
-            # To find a.b, a is imported, which can fail in any way; and a folder can be closed.
-            return None
-        return None
+        found = packaged(self.recipe)
+        if found is None:
+            raise PluginError(
+                f"{self._owner}: its recipe {self.recipe!r} is missing; reinstall what ships it"
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -376,3 +352,41 @@ class ImporterSpec(Spec):
     def build(self) -> Any:
         """The importer."""
         return resolve(self.factory, f"importer {self.name!r}")()
+
+
+@dataclass(frozen=True)
+class ObjectiveSpec(Spec):
+    """What a training minimises in place of the loss of the module.
+
+    Attributes:
+        factory: Called with the configuration; returns an :class:`robustlvq.api.Objective`.
+        config: The frozen configuration class; its fields are the ``options`` of a recipe.
+        defaults: Values that this registered name sets on ``config``.
+    """
+
+    factory: Factory = ""
+    config: type[Config] = Config
+    defaults: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    kind_of_spec: ClassVar[str] = "objective"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_config(self.config, self.defaults, self._owner)
+
+    def configure(self, options: Mapping[str, object] = _EMPTY) -> Config:
+        """The configuration under this name, with ``options`` on top."""
+        return config_from(self.config, {**self.defaults, **options}, self._owner)
+
+    def build(self, config: Config) -> Any:
+        """The objective.
+
+        Raises:
+            PluginError: The factory cannot be imported, or returns nothing that can be called.
+        """
+        made = resolve(self.factory, self._owner)(config)
+        if not callable(made):
+            raise PluginError(
+                f"{self._owner}: its factory returned a {type(made).__name__}, which cannot be "
+                "called as objective(module, x, y)"
+            )
+        return made

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Bounds", "CertificateStatus", "Norm", "Trainable"]
+__all__ = ["Bounds", "CertificateStatus", "Norm", "Objective", "Trainable"]
 
 
 class Norm(str, Enum):
@@ -78,3 +78,17 @@ class Trainable(Protocol):
 
     def constrain(self) -> None:
         """Bring the parameters back to where they must be after every optimiser step."""
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What a training minimises; see :class:`robustlvq.api.ObjectiveSpec`."""
+
+    def __call__(self, module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Mean loss of a batch, a scalar.
+
+        Args:
+            module: A :class:`robustlvq.api.Trainable`, in train mode.
+            x: Inputs (N, \\*shape) in [0, 1] after augmentation, on the device of the module.
+            y: Labels (N,), int64.
+        """

@@ -1,6 +1,7 @@
 """Training of models, one loop for all.
 
-:class:`TrainConfig` needs no torch; everything else is imported when it is first asked for.
+:class:`TrainConfig` and :class:`Stage` need no torch; everything else is imported when it is first
+asked for.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from robustlvq.training.config import TrainConfig
+from robustlvq.training.config import Stage, TrainConfig
 
 if TYPE_CHECKING:
     from robustlvq.training.augmentation import augment
@@ -27,6 +28,7 @@ _NEEDS_TORCH = {
 __all__ = [
     "EpochReport",
     "History",
+    "Stage",
     "TrainConfig",
     "TrainReport",
     "augment",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 
 from robustlvq.errors import OutputError, UsageError
 from robustlvq.training.config import TrainConfig
+from robustlvq.training.log import EpochReport
+from robustlvq.training.schedule import stage_of
 
 __all__ = ["Progress", "read_checkpoint", "write_checkpoint"]
 
@@ -21,29 +24,34 @@ class Progress:
 
     Attributes:
         epoch: How many epochs are done.
-        rate: The learning rate of the next one.
-        lowest: The lowest training loss so far.
+        rate: The learning rate of the next one, with the schedule "plateau".
+        lowest: The lowest training loss so far in its stage.
         stale: Epochs since it last improved.
         best: Parameters of the epoch that is kept.
         best_epoch: Its number, counted from 1.
         best_accuracy: Its share of held-out samples classified correctly; -1 before.
         model: Parameters after the last epoch.
         optimiser: State of the optimiser after the last epoch.
+        reports: One of every epoch.
     """
 
     rate: float
     best: dict[str, torch.Tensor]
     epoch: int = 0
-    lowest: float = float("inf")
+    lowest: float = inf
     stale: int = 0
     best_epoch: int = 0
     best_accuracy: float = -1.0
     model: dict[str, torch.Tensor] = field(default_factory=dict)
     optimiser: dict[str, Any] = field(default_factory=dict)
+    reports: list[EpochReport] = field(default_factory=list)
 
     def done(self, config: TrainConfig) -> bool:
         """Whether there is nothing left to train."""
-        return self.epoch >= config.epochs or self.rate < config.min_learning_rate
+        if self.epoch >= config.epochs:
+            return True
+        low = config.schedule == "plateau" and self.rate < config.min_learning_rate
+        return low and stage_of(config, self.epoch) == len(config.stages)
 
     def advance(
         self,
@@ -60,16 +68,24 @@ class Progress:
             state: Parameters after the epoch.
             config: The recipe.
         """
+        stage = stage_of(config, self.epoch)
         self.epoch += 1
-        if accuracy is None or accuracy > self.best_accuracy:
+        if accuracy is None or config.keep == "last" or accuracy > self.best_accuracy:
             self.best, self.best_epoch = state, self.epoch
             self.best_accuracy = -1.0 if accuracy is None else accuracy
-        if loss < self.lowest - config.threshold * abs(self.lowest) or self.epoch == 1:
+        if self.lowest == inf or loss < self.lowest - config.threshold * abs(self.lowest):
             self.lowest, self.stale = loss, 0
         else:
             self.stale += 1
         if self.stale > config.patience:
-            self.rate, self.stale = self.rate * config.decay, 0
+            lowered = self.rate * config.decay
+            if stage < len(config.stages):
+                lowered = max(lowered, min(self.rate, config.min_learning_rate))
+            self.rate, self.stale = lowered, 0
+        if stage_of(config, self.epoch) > stage:
+            new = config.stages[stage].learning_rate
+            self.rate = self.rate if new is None else new
+            self.lowest, self.stale = inf, 0
 
 
 def write_checkpoint(path: Path, key: str, progress: Progress) -> None:
@@ -79,7 +95,8 @@ def write_checkpoint(path: Path, key: str, progress: Progress) -> None:
         OutputError: It cannot be written.
     """
     partial = path.with_name(path.name + ".partial")
-    content = dict(vars(progress))
+    reports = [vars(report) for report in progress.reports]
+    content = {**vars(progress), "reports": reports}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save({"key": key, "progress": content}, partial)
@@ -105,6 +122,7 @@ def read_checkpoint(path: Path, key: str, epochs: int) -> Progress | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found, progress = content["key"], Progress(**content["progress"])
+        progress.reports = [EpochReport(**report) for report in content["progress"]["reports"]]
     except Exception as error:
         raise UsageError(f"the checkpoint {path} is damaged; {cure}") from error
     if found != key:

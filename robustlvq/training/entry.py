@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robustlvq.api import Config, ConfigError, Dataset, ModelSpec, as_mapping, config_from, evaluate
+from robustlvq.api import Config, ConfigError, Dataset, ModelSpec, as_mapping, evaluate
 from robustlvq.core.identity import architecture_of
 from robustlvq.core.paths import make_dir, trained_weights
 from robustlvq.core.registry import Registry
@@ -22,7 +22,9 @@ from robustlvq.core.specs import resolve
 from robustlvq.core.weights import Weights, save_weights
 from robustlvq.errors import OutputError, UsageError
 from robustlvq.training.config import TrainConfig
-from robustlvq.training.loop import EpochReport, History, as_trainable, train
+from robustlvq.training.log import EpochReport
+from robustlvq.training.loop import History, as_trainable, train
+from robustlvq.training.recipe import recipe_of
 
 __all__ = ["TrainReport", "train_model"]
 
@@ -62,6 +64,7 @@ def train_model(
     output: Path | None = None,
     force: bool = False,
     device: str | torch.device = "cpu",
+    recipe: Path | None = None,
     overrides: Mapping[str, object] | None = None,
     model_overrides: Mapping[str, object] | None = None,
     resume: bool = True,
@@ -69,10 +72,10 @@ def train_model(
 ) -> TrainReport:
     """Train a registered model by its recipe and save its weights.
 
-    After every epoch the state is saved beside the weights (``.checkpoint``); a training that
-    was interrupted goes on from there. Inputs of the dataset that ``DatasetSpec.held_out``
-    names are not trained on, so that they can be used for evaluation: ``mnist`` is trained
-    without the images of ``mnist-5k``.
+    After every epoch the state is saved beside the weights (``.checkpoint``), and a line is added
+    to ``NAME.log.csv``; a training that was interrupted goes on from there. Inputs of the dataset
+    that ``DatasetSpec.held_out`` names are not trained on, so that they can be used for
+    evaluation: ``mnist`` is trained without the images of ``mnist-5k``.
 
     Args:
         name: A registered model.
@@ -82,9 +85,10 @@ def train_model(
         output: The weight file; defaults to where ``load_model(name)`` looks.
         force: Replace a weight file that is there.
         device: Where to train.
+        recipe: A YAML file in place of the recipe that the model is registered with.
         overrides: Values on top of the recipe (:class:`~robustlvq.training.config.TrainConfig`).
         model_overrides: Values on top of the model's configuration.
-        resume: Go on from a checkpoint if there is one; False deletes it.
+        resume: Go on from a checkpoint if there is one; False starts afresh.
         on_epoch: Called after every epoch.
 
     Raises:
@@ -92,26 +96,24 @@ def train_model(
             "train", a value is unknown or out of range, or the checkpoint is of another
             training or has more epochs than are asked for.
         DataError: The dataset cannot be opened, or does not fit the model.
-        ModelError: The module cannot be trained, or its loss is not finite.
-        OutputError: The weight file cannot be written, or is a folder.
+        ModelError: The module cannot be trained, or its loss is no finite number.
+        OutputError: A file cannot be written, or the weight file is a folder.
+        PluginError: The registered recipe is missing, or an objective cannot be made.
     """
     registry = registry or Registry.discover()
     spec = registry.models[name]
-    if spec.recipe is None:
-        raise UsageError(f"model {name!r} has no recipe; it is not trained by robustlvq")
-    recipe = {**spec.recipe, **(overrides or {})}
-    config = config_from(TrainConfig, recipe, f"training of {name!r}")
+    config = recipe_of(spec, registry, file=recipe, overrides=overrides)
     model_config = spec.configure(model_overrides or {})
     path = _free_path(output or trained_weights(name), force)
     make_dir(path.parent)
     checkpoint = path.with_name(path.name + ".checkpoint")
-    if not resume:
-        checkpoint.unlink(missing_ok=True)
     module = spec.build(model_config)
     as_trainable(module)
     data, excluded = _training_set(registry, dataset, data_dir)
     _check_fit(data, spec, model_config)
 
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
     started = time.perf_counter()
     history = train(
         module,
@@ -120,6 +122,8 @@ def train_model(
         device=device,
         checkpoint=checkpoint,
         key=_key(spec, model_config, config, data),
+        log=path.with_name(path.name.removesuffix(".safetensors") + ".log.csv"),
+        registry=registry,
         on_epoch=on_epoch,
     )
     seconds = time.perf_counter() - started
@@ -134,6 +138,7 @@ def train_model(
         "version": version("robustlvq"),
         "torch": torch.__version__,
         "device": torch.device(device).type,
+        "threads": torch.get_num_threads(),
         "epochs": history.trained,
         "best_epoch": history.best_epoch,
         "samples": history.samples,
@@ -229,7 +234,9 @@ def _test_accuracy(
 
 
 def _key(spec: ModelSpec, model_config: Config, config: TrainConfig, data: Dataset) -> str:
-    # The number of epochs may be raised or lowered on resuming.
-    recipe = {key: value for key, value in as_mapping(config).items() if key != "epochs"}
+    recipe = as_mapping(config)
+    # The number of epochs may be raised or lowered on resuming, unless the rates depend on it.
+    if config.schedule == "plateau":
+        del recipe["epochs"]
     parts = [architecture_of(spec), as_mapping(model_config), recipe, data.fingerprint]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

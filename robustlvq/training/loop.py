@@ -9,34 +9,16 @@ from pathlib import Path
 
 import torch
 
-from robustlvq.api import Dataset, ModelError, Trainable, evaluate
+from robustlvq.api import Dataset, ModelError, Objective, Trainable, evaluate
+from robustlvq.core.registry import Registry
 from robustlvq.training.augmentation import augment
 from robustlvq.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 from robustlvq.training.config import TrainConfig
+from robustlvq.training.log import EpochReport, append_log, write_log
+from robustlvq.training.objectives import choose
+from robustlvq.training.schedule import rate_at, stage_of
 
 __all__ = ["EpochReport", "History", "train"]
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What is known after one epoch.
-
-    Attributes:
-        epoch: Counted from 1.
-        epochs: How many there will be at most.
-        loss: Mean training loss.
-        accuracy: Share of the held-out samples that are classified correctly, or None if
-            none are held out.
-        learning_rate: That this epoch was trained with.
-        seconds: That this epoch took.
-    """
-
-    epoch: int
-    epochs: int
-    loss: float
-    accuracy: float | None
-    learning_rate: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -46,7 +28,7 @@ class History:
     Attributes:
         epochs: One report per epoch that this call trained.
         trained: How many epochs were trained altogether, earlier calls included.
-        best_epoch: The epoch whose parameters were kept, counted from 1.
+        best_epoch: The epoch whose parameters are kept, counted from 1.
         accuracy: Its share of held-out samples classified correctly, or None.
         samples: How many samples were trained on, those held out excluded.
     """
@@ -66,6 +48,8 @@ def train(
     device: str | torch.device = "cpu",
     checkpoint: Path | None = None,
     key: str = "",
+    log: Path | None = None,
+    registry: Registry | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
 ) -> History:
     """Train ``module`` in place.
@@ -83,16 +67,23 @@ def train(
             on from there.
         key: What the training is, for instance a digest of data and configuration; a
             checkpoint with another one is refused.
+        log: A CSV file that gets a line for every epoch; those of the checkpoint come first, and
+            what was there before is replaced.
+        registry: Where objectives are looked up; None is everything that is installed.
         on_epoch: Called after every epoch.
 
     Returns:
-        The history; ``module`` ends with the parameters of the best epoch, in eval mode.
+        The history; ``module`` ends with the parameters of the epoch that is kept, in eval mode.
 
     Raises:
-        ModelError: The module cannot be trained, or its loss is not finite.
-        UsageError: The checkpoint is of another training, or has more epochs already.
+        ModelError: The module cannot be trained, or its loss is no finite number.
+        UsageError: The checkpoint is of another training, or has more epochs already; or an
+            objective or an option of one is unknown.
+        PluginError: An objective cannot be made.
+        OutputError: Checkpoint or log cannot be written.
     """
     trainable = as_trainable(module)
+    objectives = [choice.build() for choice in choose(config, registry)]
     x, y = torch.from_numpy(dataset.x), torch.from_numpy(dataset.y)
     kept, held = _split(len(y), config)
     devices = [device] if torch.device(device).type == "cuda" else []
@@ -107,22 +98,33 @@ def train(
         else:
             module.load_state_dict(progress.model)
             optimiser.load_state_dict(progress.optimiser)
+        if log:
+            write_log(log, progress.reports)
         x, y = x.to(device), y.to(device)
         history = History(samples=len(kept))
         while not progress.done(config):
             started = time.perf_counter()
-            rate = progress.rate
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            loss = _epoch(module, trainable, optimiser, x, y, kept, config, progress.epoch)
+            epoch, plateau = progress.epoch, config.schedule == "plateau"
+            stage, rate = (
+                stage_of(config, epoch),
+                progress.rate if plateau else rate_at(config, epoch),
+            )
+            _set_rate(optimiser, rate)
+            loss = _epoch(module, objectives[stage], optimiser, x, y, kept, config, epoch)
             accuracy = _accuracy(module, x[held], y[held]) if len(held) else None
-            progress.advance(loss, accuracy, _state(module), config)
-            if checkpoint:
-                progress.model, progress.optimiser = _state(module), optimiser.state_dict()
-                write_checkpoint(checkpoint, key, progress)
+            progress.model = _state(module)
+            progress.advance(loss, accuracy, progress.model, config)
             seconds = time.perf_counter() - started
-            report = EpochReport(progress.epoch, config.epochs, loss, accuracy, rate, seconds)
+            report = EpochReport(
+                progress.epoch, config.epochs, loss, accuracy, rate, seconds, stage
+            )
+            progress.reports.append(report)
             history.epochs.append(report)
+            if checkpoint:
+                progress.optimiser = optimiser.state_dict()
+                write_checkpoint(checkpoint, key, progress)
+            if log:
+                append_log(log, report)
             if on_epoch:
                 on_epoch(report)
     module.load_state_dict(progress.best)
@@ -147,7 +149,7 @@ def as_trainable(module: torch.nn.Module) -> Trainable:
 
 def _epoch(
     module: torch.nn.Module,
-    trainable: Trainable,
+    objective: Objective,
     optimiser: torch.optim.Optimizer,
     x: torch.Tensor,
     y: torch.Tensor,
@@ -161,16 +163,19 @@ def _epoch(
     draws = torch.Generator().manual_seed(seed)
     order = rows[torch.randperm(len(rows), generator=draws)].to(x.device)
     total = torch.zeros((), dtype=torch.float64, device=x.device)
+    batches = torch.split(order, config.batch_size)
     module.train()
-    for batch in torch.split(order, config.batch_size):
+    for step, batch in enumerate(batches):
+        if config.schedule != "plateau":
+            _set_rate(optimiser, rate_at(config, epoch + step / len(batches)))
         images = x[batch]
         if images.ndim == 4:
             images = augment(images, config.shift, config.rotation, draws)
         optimiser.zero_grad()
-        loss = trainable.loss(images, y[batch])
+        loss = _scalar(objective(module, images, y[batch]))
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        trainable.constrain()
+        as_trainable(module).constrain()
         total += loss.detach().double() * len(batch)
     module.eval()
     mean = float(total) / len(rows)
@@ -180,6 +185,18 @@ def _epoch(
             "lower the learning rate"
         )
     return mean
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def _scalar(loss: object) -> torch.Tensor:
+    if isinstance(loss, torch.Tensor) and loss.ndim == 0:
+        return loss
+    what = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
+    raise ModelError(f"a training loss must be a scalar tensor, the mean of a batch, not {what}")
 
 
 def _split(count: int, config: TrainConfig) -> tuple[torch.Tensor, torch.Tensor]:

@@ -215,12 +215,16 @@ def test_show_of_nothing_and_of_a_damaged_ledger(robustlvq, tmp_path, points):
 
 
 @pytest.mark.parametrize(
-    "kind", ["models", "attacks", "datasets", "metrics", "certifiers", "importers", "plugins"]
+    "kind",
+    [
+        *("models", "attacks", "datasets", "metrics", "certifiers", "importers", "objectives"),
+        "plugins",
+    ],
 )
 def test_list(robustlvq, kind):
     code, out, err = robustlvq("list", kind)
     assert (code, err) == (0, "")
-    none = kind in ("certifiers", "importers")
+    none = kind in ("certifiers", "importers", "objectives")
     assert out.splitlines()[0] == (f"{kind}: none" if none else kind)
     code, out, _ = robustlvq("list", kind, "--json")
     rows = json.loads(out)[kind]

@@ -19,11 +19,13 @@ from robustlvq.api import (
     DatasetSpec,
     MetricSpec,
     ModelSpec,
+    ObjectiveSpec,
     Variant,
     hookimpl,
 )
 from robustlvq.core.locate import find_weights
 from robustlvq.core.registry import Registry
+from robustlvq.errors import PluginError
 
 GOOD = EntryPoint("tiny", "tests.tiny", "robustlvq")
 HOOK_OF = {
@@ -32,6 +34,7 @@ HOOK_OF = {
     DatasetSpec: "robustlvq_datasets",
     MetricSpec: "robustlvq_metrics",
     CertifierSpec: "robustlvq_certifiers",
+    ObjectiveSpec: "robustlvq_objectives",
 }
 MakePlugin = Callable[..., EntryPoint]
 
@@ -115,6 +118,12 @@ def assert_only_it_is_unavailable(registry: Registry) -> str:
         ],
         (ModelSpec, {"recipe": 3}, "recipe = 3 must be a mapping"),
         (ModelSpec, {"recipe": {3: 1}}, "recipe = .* must be a mapping"),
+        *[
+            (ModelSpec, {"recipe": recipe}, "recipe = .*'package.module:relative/path'")
+            for recipe in ("", "fast", "a:/b.yaml", "a:../b.yaml")
+        ],
+        (ObjectiveSpec, {"config": dict}, "config = .* must be a frozen dataclass"),
+        (ObjectiveSpec, {"config": Steps, "defaults": {"step": 1}}, "did you mean 'steps'"),
         (ModelSpec, {"defaults": 3}, "defaults = 3 must be a mapping"),
         (ModelSpec, {"config": Undecorated}, "config = .* must be a frozen dataclass"),
         (ModelSpec, {"factory": None}, "None is neither a callable"),
@@ -195,6 +204,8 @@ def test_a_bad_spec_stays_with_its_plugin(
         (MetricSpec, {"resample": "a:b"}),
         (MetricSpec, {"resample": max}),
         (CertifierSpec, {"models": ("glvq*",)}),
+        (ModelSpec, {"recipe": "tests:recipes/a.yaml"}),
+        (ObjectiveSpec, {"config": Steps, "defaults": {"steps": 4}}),
     ],
 )
 def test_a_good_spec_is_registered(plugin: MakePlugin, kind: type, options: dict[str, Any]) -> None:
@@ -228,6 +239,26 @@ def test_weights_of_a_package_that_fails_are_none(
 def test_shipped_weights_are_found() -> None:
     spec = ModelSpec("a", "s", "a:b", weights="tests:core/test_specs.py")
     assert spec.shipped_weights() == Path(__file__)
+
+
+def test_the_file_of_a_recipe_is_found_or_named() -> None:
+    assert ModelSpec("a", "s", "a:b", recipe={}).recipe_file() is None
+    there = ModelSpec("a", "s", "a:b", recipe="tests:core/test_specs.py")
+    assert there.recipe_file() == Path(__file__)
+    missing = ModelSpec("a", "s", "a:b", recipe="tests:core/nothing.yaml")
+    with pytest.raises(
+        PluginError, match=r"model 'a': its recipe 'tests:core/nothing.yaml' is mis"
+    ):
+        missing.recipe_file()
+
+
+def test_an_objective_is_configured_and_built() -> None:
+    spec = ObjectiveSpec("a", "s", lambda config: lambda *_: config.steps, Steps, {"steps": 4})
+    assert spec.build(spec.configure())(None, None, None) == 4
+    assert spec.build(spec.configure({"steps": "5"}))(None, None, None) == 5
+    nothing = ObjectiveSpec("a", "s", lambda config: 3)
+    with pytest.raises(PluginError, match="objective 'a': its factory returned a int, which"):
+        nothing.build(Config())
 
 
 def test_leaving_the_program_at_import_stays_with_its_plugin(

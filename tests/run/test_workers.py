@@ -26,7 +26,8 @@ def registry(attack):
     attacks = {spec.name: Entry(spec, own) for spec in specs}
     models = {spec.name: Entry(spec, own) for spec in tiny.robustlvq_models()}
     empty = Table("x", {})
-    return Registry(Table("model", models), Table("attack", attacks), empty, empty, empty, empty)
+    none = (empty,) * 5
+    return Registry(Table("model", models), Table("attack", attacks), *none)
 
 x = np.random.default_rng(0).uniform(size=(8, 4)).astype(np.float32)
 data = Dataset("d", x, (x[:, 0] > 0.5).astype(np.int64))

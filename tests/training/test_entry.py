@@ -94,7 +94,7 @@ def test_a_name_becomes_weights_that_say_how_they_were_made(tmp_path: Path) -> N
     assert [epoch.epoch for epoch in seen] == [1, 2]
     assert (report.path, report.excluded, report.epochs) == (path, 4, 2)
     assert report.samples == 86 - 8
-    assert list(path.parent.iterdir()) == [path]
+    assert sorted(path.parent.iterdir()) == [path.with_name("tiny.log.csv"), path]
     weights = read_weights(path)
     assert weights.model == "tiny"
     assert weights.config == {"classes": 3, "prototypes_per_class": 2, "shape": [1, 6, 6]}
@@ -103,6 +103,7 @@ def test_a_name_becomes_weights_that_say_how_they_were_made(tmp_path: Path) -> N
     assert facts["excluded_dataset"] == "mnist-5k"
     assert (facts["seed"], facts["recipe"]["epochs"], facts["recipe"]["seed"]) == (7, 2, 7)
     assert facts["test_accuracy"] == report.accuracy
+    assert facts["threads"] == torch.get_num_threads()
     assert {"data", "data_fingerprint", "version", "date", "seconds"} <= facts.keys()
     module = open_model(f"tiny={path}", registry()).module
     test = open_big("test", None)
@@ -162,7 +163,10 @@ def test_interrupted_training_goes_on_or_starts_afresh(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     with pytest.raises(KeyboardInterrupt):
         train_model("tiny", registry(), output=path, on_epoch=stop)
-    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors.checkpoint"]
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "a.log.csv",
+        "a.safetensors.checkpoint",
+    }
     with pytest.raises(UsageError, match="of another training"):
         train_model("tiny", registry(), output=path, overrides={"seed": 1})
     seen: list[EpochReport] = []
