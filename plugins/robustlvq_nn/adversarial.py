@@ -45,13 +45,14 @@ class Adversarial:
             return x
         lower = (x - config.epsilon).clamp(0, 1)
         upper = (x + config.epsilon).clamp(0, 1)
+        rough = config.precision == "bfloat16"
         point = x.detach()
         if config.random_start:
             noise = torch.empty_like(point).uniform_(-config.epsilon, config.epsilon)
             point = torch.clamp(point + noise, lower, upper)
         for _ in range(config.steps):
             point.requires_grad_()
-            with torch.enable_grad():
+            with torch.enable_grad(), torch.autocast(x.device.type, torch.bfloat16, enabled=rough):
                 loss = cast("Trainable", module).loss(point, y)
             # By the input alone: backward() would also fill the gradients of the parameters.
             (slope,) = torch.autograd.grad(loss, point)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 from typing import ClassVar
 
 from robustlvq.api import Config, ConfigError, check_range
@@ -69,6 +70,8 @@ class AdversarialConfig(Config):
         steps: How many such steps.
         random_start: Whether the first step starts from a random point of the L∞ ball, uniform,
             then clipped to [0, 1]; else from the clean input.
+        precision: Of the inner steps: "bfloat16" takes half the time on CPUs that have it, and
+            most signs of the gradient are the same. The loss is always taken in float32.
 
     Raises:
         ConfigError: A value is out of range.
@@ -78,6 +81,7 @@ class AdversarialConfig(Config):
     step_size: float = 0.01
     steps: int = 40
     random_start: bool = True
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         owner = "adversarial"
