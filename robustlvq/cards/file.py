@@ -28,6 +28,7 @@ __all__ = [
     "CardFile",
     "Certified",
     "card_path",
+    "certify_command",
     "check_licence",
     "read_card",
     "write_card",
@@ -188,10 +189,7 @@ class Certified(Config):
 
     def command(self, model: str) -> str:
         """The command that proves it again; "" if the dataset has no name."""
-        if not self.data:
-            return ""
-        words = ["robustlvq", "certify", "-m", model, "-d", self.data, "-n", str(self.samples)]
-        return shlex.join([*words, "--norm", self.norm.value])
+        return certify_command(model, self.data, self.samples, [self.norm.value])
 
 
 @dataclass(frozen=True)
@@ -251,6 +249,12 @@ class _Raw(Config):
         if not _SHA256.fullmatch(self.sha256):
             raise ConfigError(f"card: sha256 = {shown(self.sha256)} is not 64 hexadecimal digits")
         check_licence(self.licence)
+
+
+def certify_command(model: str, data: str, samples: int, norms: Iterable[str]) -> str:
+    """The command that certifies in some norms; "" if the dataset has no name."""
+    words = ["robustlvq", "certify", "-m", model, "-d", data, "-n", str(samples)]
+    return shlex.join([*words, "--norm", ",".join(norms)]) if data else ""
 
 
 def card_path(weights: Path) -> Path:

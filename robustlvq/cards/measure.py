@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -19,12 +20,13 @@ from robustlvq.report.masking import find_flags
 __all__ = ["attacked", "rounded"]
 
 
-def attacked(record: RunRecord, identity: ModelIdentity) -> Attacked:
+def attacked(record: RunRecord, identity: ModelIdentity, reference: str) -> Attacked:
     """What a run found on a model.
 
     Args:
         record: The run.
         identity: The model; its fingerprint tells which of the models of the run it is.
+        reference: What the user calls it.
 
     Returns:
         By norm the median and the threshold accuracy of the worst case over the attacks of that
@@ -33,7 +35,7 @@ def attacked(record: RunRecord, identity: ModelIdentity) -> Attacked:
     Raises:
         UsageError: The run has not this model with these weights, or lacks results of it.
     """
-    name = _name(record, identity)
+    name = _name(record, identity, reference)
     missing = [
         attack.name
         for attack in record.attacks
@@ -78,17 +80,15 @@ def rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _name(record: RunRecord, identity: ModelIdentity) -> str:
+def _name(record: RunRecord, identity: ModelIdentity, reference: str) -> str:
     for info in record.models:
         if info.fingerprint and info.fingerprint == identity.fingerprint:
             return info.name
-    names = [info.name for info in record.models]
-    known = ", ".join(names[:10])
-    if identity.name in names:
-        what = f"attacked {identity.name} with other weights, or with another version of it"
-    else:
-        what = f"has not attacked {identity.name}, but {known}"
-    raise UsageError(f"run {record.id} {what}; make one: robustlvq bench -m {identity.name} -a all")
+    known = ", ".join(info.name for info in record.models[:10])
+    raise UsageError(
+        f"run {record.id} has not attacked {identity.name} with the weights that it has now, but "
+        f"{known}; make a run: robustlvq bench -m {shlex.quote(reference)} -a all"
+    )
 
 
 def _score(record: RunRecord, name: str, norm: Norm) -> NormScore:

@@ -90,7 +90,7 @@ def record_card(
             problems.append(str(error))
     for run in runs:
         found = open_run(run, expanded(ledger) if ledger is not None else ledger_path())
-        card = card.with_attacked(attacked(found, identity))
+        card = card.with_attacked(attacked(found, identity, name))
     if certificates:
         from robustlvq.cards.certificates import certified
 

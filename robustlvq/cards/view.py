@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from robustlvq.api import as_mapping
+from robustlvq.api import Norm, as_mapping
 from robustlvq.cards.card import ModelCard, Origin
-from robustlvq.cards.file import Attacked, Certified
+from robustlvq.cards.file import Attacked, Certified, certify_command
 from robustlvq.errors import printable
 
 __all__ = ["limits", "plain_text", "rich_table", "sections", "to_json", "use"]
@@ -126,41 +127,54 @@ def use(card: ModelCard) -> str:
         inputs += f" of {' × '.join(map(str, shape))} values"
     kinds = f" into {classes} classes" if isinstance(classes, int) else ""
     data = card.fact("data", str)
-    trained = f"; it was trained on {data}, and nothing is known of it on other data"
+    trained = f"; it was trained on {data}"
     what = "Measuring and comparing robustness: it classifies "
     return f"{what}{inputs} in [0, 1]{kinds}{trained if data else ''}."
 
 
 def limits(card: ModelCard) -> str:
-    """What is known to be weak, in one sentence: the lowest numbers that were measured."""
-    attacked = card.measured.attacks if card.measured else ()
-    proved = card.measured.certificates if card.measured else ()
-    lowest: dict[str, tuple[float, str]] = {}
-    for run in attacked:
+    """What is known to be weak, in one sentence: the shares that were measured on most samples."""
+    best: dict[Norm, _Weakness] = {}
+    for found in _weaknesses(card):
+        known = best.get(found.norm, found)
+        best[found.norm] = min(known, found, key=lambda each: (-each.samples, each.share))
+    groups: dict[tuple[int, str], list[str]] = {}
+    for norm, found in best.items():
+        words = "" if (found.samples, found.dataset) in groups else " are or can be made wrong"
+        what = f"{_percent(1 - found.share)}{words} within {norm.symbol} {found.threshold:g}"
+        groups.setdefault((found.samples, found.dataset), []).append(what)
+    parts = [
+        f"of {samples:,} samples of {dataset}, {', '.join(shares)}"
+        for (samples, dataset), shares in groups.items()
+    ]
+    runs = card.measured.attacks if card.measured else ()
+    masked = dict.fromkeys(name for run in runs for name in run.masking)
+    if masked:
+        parts.append(f"gradients may be masked from {', '.join(masked)}: do not judge by those")
+    text = "; ".join(parts) or "its robustness is not recorded"
+    return f"{text[0].upper()}{text[1:]}."
+
+
+@dataclass(frozen=True)
+class _Weakness:
+    """The share of samples that is not known to be wrong within a threshold."""
+
+    norm: Norm
+    samples: int
+    dataset: str
+    share: float
+    threshold: float
+
+
+def _weaknesses(card: ModelCard) -> Iterator[_Weakness]:
+    for run in card.measured.attacks if card.measured else ():
         for norm, score in run.scores().items():
             if score.accuracy is not None and score.threshold is not None:
-                text = (
-                    f"{_percent(score.accuracy)} of {run.samples:,} samples of {run.dataset} "
-                    f"withstood all attacks within {norm.symbol} {score.threshold:g}"
-                )
-                found = score.accuracy, text
-                lowest[norm.value] = min(lowest.get(norm.value, found), found)
-    parts = [text for _, text in lowest.values()]
-    parts += [
-        f"no more than {_percent(each.accuracy_at_most)} can withstand {each.norm.symbol} "
-        f"{each.threshold:g} ({each.samples:,} samples of {each.dataset}, proved)"
-        for each in proved
-        if each.accuracy_at_most is not None
-    ]
-    masked = dict.fromkeys(name for run in attacked for name in run.masking)
-    if masked:
-        parts.append(
-            f"gradients may be masked from {', '.join(masked)}, whose distances can be too long"
-        )
-    if not parts:
-        return "Its robustness is not recorded."
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."
+                yield _Weakness(norm, run.samples, run.dataset, score.accuracy, score.threshold)
+    for each in card.measured.certificates if card.measured else ():
+        if each.accuracy_at_most is not None and each.threshold is not None:
+            known = each.samples, each.dataset, each.accuracy_at_most, each.threshold
+            yield _Weakness(each.norm, *known)
 
 
 def _model(card: ModelCard) -> Iterator[tuple[str, str]]:
@@ -242,7 +256,10 @@ def _robustness(card: ModelCard) -> Iterator[Section]:
             [
                 ("attacks", MISSING),
                 ("certificates", MISSING),
-                ("record them", f"robustlvq card {printable(card.reference)} --run RUN"),
+                (
+                    "record them",
+                    f"robustlvq card {shlex.quote(printable(card.reference))} --run RUN",
+                ),
             ],
         )
         return
@@ -257,40 +274,43 @@ def _robustness(card: ModelCard) -> Iterator[Section]:
 
 def _run(run: Attacked, card: ModelCard) -> Iterator[tuple[str, str]]:
     if run.clean_accuracy is not None:
-        yield "clean", f"{_percent(run.clean_accuracy)} right"
+        yield "clean", f"accuracy {_percent(run.clean_accuracy)}"
     for norm, score in run.scores().items():
         text = f"worst-case median {_distance(score.median)}"
         if score.accuracy is not None:
-            text += f"; {_percent(score.accuracy)} withstand {score.threshold:g}"
+            text += f"; threshold accuracy {_percent(score.accuracy)} at {score.threshold:g}"
         yield norm.symbol, text
-        yield "", f"({len(score.attacks)}: {', '.join(score.attacks)})"
+        count = f"{len(score.attacks)} attacks: " if len(score.attacks) > 1 else ""
+        yield "", f"by {count}{', '.join(score.attacks)}"
     for attack, kinds in run.masking.items():
         yield "masked?", f"{attack}: {kinds.replace(',', ', ')}"
-    versions = [f"{key} {value}" for key, value in _versions(run) if value]
+    versions = [f"{key} {getattr(run, key)}" for key in ("robustlvq", "torch") if getattr(run, key)]
     parts = [f"run {run.run}", *filter(None, (run.date, run.device)), *versions]
     yield "measured", ", ".join(parts)
     yield "again", printable(run.command(card.reference)) or MISSING
-
-
-def _versions(run: Attacked) -> Iterator[tuple[str, str]]:
-    yield "robustlvq", run.robustlvq
-    yield "torch", run.torch
 
 
 def _proofs(own: Sequence[Certified], card: ModelCard) -> Iterator[tuple[str, str]]:
     for each in own:
         low, high = _distance(each.median_lower), _distance(each.median_upper)
         exact = f"{low} (exact)" if each.known == 1 else low if low == high else f"{low} to {high}"
-        text = f"median {exact}; {_percent(each.known)} of the distances are known"
+        text = f"median {exact}"
+        text += "" if each.known == 1 else f", {_percent(each.known)} of distances known"
         if each.certified_accuracy is not None and each.accuracy_at_most is not None:
-            least, most = _percent(each.certified_accuracy), _percent(each.accuracy_at_most)
-            share = least if least == most else f"{least} to {most}"
-            text += f"; {share} withstand {each.threshold:g}"
+            text += f"; certified accuracy {_percent(each.certified_accuracy)}"
+            # Where it is all that can be, this is the robust accuracy itself.
+            if each.certified_accuracy != each.accuracy_at_most:
+                text += f" (of at most {_percent(each.accuracy_at_most)})"
+            text += f" at {each.threshold:g}"
         yield each.norm.symbol, text
-        made = [each.date, f"robustlvq {each.robustlvq}" if each.robustlvq else ""]
-        yield "", f"({', '.join(filter(None, made)) or MISSING})"
+    dates = [(each.date, f"robustlvq {each.robustlvq}" if each.robustlvq else "") for each in own]
+    checked = dict.fromkeys(", ".join(filter(None, each)) for each in dates)
+    yield "checked", "; ".join(filter(None, checked)) or MISSING
+    commands: dict[str, list[str]] = {}
     for each in own:
-        yield "again", printable(each.command(card.reference)) or MISSING
+        commands.setdefault(each.data, []).append(each.norm.value)
+    for data, norms in commands.items():
+        yield "again", printable(certify_command(card.reference, data, own[0].samples, norms))
 
 
 def _licence(card: ModelCard) -> str:
