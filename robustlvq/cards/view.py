@@ -282,8 +282,12 @@ def _run(run: Attacked, card: ModelCard) -> Iterator[tuple[str, str]]:
         yield norm.symbol, text
         count = f"{len(score.attacks)} attacks: " if len(score.attacks) > 1 else ""
         yield "", f"by {count}{', '.join(score.attacks)}"
+    signs: dict[str, list[str]] = {}
     for attack, kinds in run.masking.items():
-        yield "masked?", f"{attack}: {kinds.replace(',', ', ')}"
+        for kind in kinds.split(","):
+            signs.setdefault(kind.strip(), []).append(attack)
+    for kind, attacks in signs.items():
+        yield "masked?", f"{kind}: {', '.join(attacks)}"
     versions = [f"{key} {getattr(run, key)}" for key in ("robustlvq", "torch") if getattr(run, key)]
     parts = [f"run {run.run}", *filter(None, (run.date, run.device)), *versions]
     yield "measured", ", ".join(parts)
@@ -365,7 +369,7 @@ def _distance(value: float) -> str:
 
 
 def _time(seconds: float) -> str:
-    if not math.isfinite(seconds) or seconds < 120:
+    if seconds < 600:
         return f"{seconds:.3g} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

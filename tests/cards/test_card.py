@@ -190,7 +190,7 @@ def test_what_was_measured_is_shown(tmp_path: Path, registry: Registry) -> None:
     told = lines(str(card))
     assert told["L2"] == "worst-case median 1.5; threshold accuracy 40 % at 1.5"
     assert told["L∞"] == "worst-case median 0.1; threshold accuracy 5 % at 0.3"
-    assert told["masked?"] == "fgsm: vanishing-gradient"
+    assert told["masked?"] == "vanishing-gradient: fgsm"
     assert told["again"] == f"robustlvq bench -m {path} -a all -d mnist -n 20"
     assert (
         "median 1 to 2, 50 % of distances known; certified accuracy 25 % (of at most 50 %) at 1.5"
