@@ -24,7 +24,7 @@ class Network(torch.nn.Module):
         # the weights' layout decides which one the activations get.
         for layer in layers:
             if isinstance(layer, torch.nn.Conv2d):
-                layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+                layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
         self.layers = layers
         self.shape, self.classes = shape, classes
 
