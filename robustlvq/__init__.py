@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from robustlvq.benchmark import BenchResult, bench, open_result
+    from robustlvq.cards import ModelCard, model_card
     from robustlvq.certification import CertifyResult, certify
     from robustlvq.core.loading import load_model
 
@@ -20,19 +21,23 @@ __version__ = "0.1.0"
 __all__ = [
     "BenchResult",
     "CertifyResult",
+    "ModelCard",
     "__version__",
     "bench",
     "certify",
     "load_model",
+    "model_card",
     "open_result",
 ]
 
 _LAZY = {
     "BenchResult": "robustlvq.benchmark",
     "CertifyResult": "robustlvq.certification",
+    "ModelCard": "robustlvq.cards",
     "bench": "robustlvq.benchmark",
     "certify": "robustlvq.certification",
     "load_model": "robustlvq.core.loading",
+    "model_card": "robustlvq.cards",
     "open_result": "robustlvq.benchmark",
 }
 

@@ -39,6 +39,7 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "nearest",
+    "printable",
     "shown",
 ]
 
@@ -59,7 +60,7 @@ class RobustLVQError(Exception):
     exit_code = 1
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(_shorten(_printable(message), LONGEST))
+        super().__init__(_shorten(printable(message), LONGEST))
 
 
 class UsageError(RobustLVQError):
@@ -146,7 +147,8 @@ def shown(value: object) -> str:
     return _shorten(text, LONGEST_VALUE)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text with everything spelt out that would not be seen, such as control characters."""
     # A control character would move the cursor or break the line, a lone surrogate the encoder.
     if text.isprintable():
         return text

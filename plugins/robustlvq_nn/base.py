@@ -22,7 +22,10 @@ class Network(torch.nn.Module):
         super().__init__()
         # Pooling and convolutions of channels-last images take a third of the time on CPUs;
         # the weights' layout decides which one the activations get.
-        self.layers = layers.to(memory_format=torch.channels_last)
+        for layer in layers:
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)
+        self.layers = layers
         self.shape, self.classes = shape, classes
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from robustlvq import __version__
-from robustlvq.cli import bench, certify, doctor, import_, reproduce, runs, show, train
+from robustlvq.cli import bench, card, certify, doctor, import_, reproduce, runs, show, train
 from robustlvq.cli import list as list_module
 from robustlvq.errors import Cancelled, RobustLVQError
 
@@ -23,6 +23,7 @@ EPILOG = (
     "robustlvq bench -m glvq,gmlvq,gtlvq -a all -n 100\n\n"
     "robustlvq certify -m glvq --norm l2,linf\n\n"
     "robustlvq show latest\n\n"
+    "robustlvq show model glvq\n\n"
     "robustlvq runs"
 )
 
@@ -38,6 +39,7 @@ app.command("list", epilog=list_module.EPILOG)(list_module.list_command)
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.command("certify", epilog=certify.EPILOG)(certify.certify)
 app.command("show", epilog=show.EPILOG)(show.show)
+app.command("card", epilog=card.EPILOG)(card.card)
 app.add_typer(runs.app, name="runs")
 app.add_typer(reproduce.app, name="reproduce")
 app.command("train", epilog=train.EPILOG)(train.train)

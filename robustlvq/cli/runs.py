@@ -92,7 +92,7 @@ def list_(ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
     print(f"{count(len(runs), 'run')} in {path} ({_size(path)})")
 
 
-app.command("show", epilog=show.EPILOG)(show.show)
+app.command("show", epilog=show.RUN_EPILOG)(show.show_run)
 
 
 @app.command("diff")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from safetensors import SafetensorError, safe_open
 from robustlvq.core.limits import LARGEST, in_words
 from robustlvq.errors import OutputError, WeightsError
 
-__all__ = ["FORMAT", "WeightsHeader", "read_header", "unreadable", "write_file"]
+__all__ = ["FORMAT", "WeightsHeader", "count_parameters", "read_header", "unreadable", "write_file"]
 
 FORMAT = "robustlvq-weights-1"
 
 LENGTH = ALIGNMENT = 8
 """Bytes of the length that a safetensors file begins with, and what its header is padded to."""
+
+FLOATS = "F", "BF"
+"""How the names of floating-point types begin in a safetensors header."""
 
 DEPTH = 20
 """How deep the mappings and lists of a header may be nested; those written here have three."""
@@ -85,6 +89,25 @@ def read_header(path: Path, *, hashed: bool = True) -> WeightsHeader:
         raise WeightsError(f"{path} has a damaged header: {error} is missing") from error
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path} has a damaged header: {error}") from error
+
+
+def count_parameters(path: Path) -> int:
+    """How many floating-point numbers a weight file holds, by the shapes in its header.
+
+    Labels and other whole numbers are no parameters.
+
+    Raises:
+        WeightsError: It cannot be read.
+    """
+    try:
+        # The library has checked that the header is whole, and that its shapes fit what is there.
+        with safe_open(path, framework="numpy"), path.open("rb") as file:
+            size = int.from_bytes(file.read(LENGTH), "little")
+            header = json.loads(file.read(size))
+    except Exception as error:
+        raise unreadable(path, error) from error
+    tensors = [value for key, value in header.items() if key != "__metadata__"]
+    return sum(prod(one["shape"]) for one in tensors if one["dtype"].startswith(FLOATS))
 
 
 def write_file(

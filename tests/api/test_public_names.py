@@ -13,10 +13,12 @@ def test_names_of_the_package():
     assert robustlvq.__all__ == [
         "BenchResult",
         "CertifyResult",
+        "ModelCard",
         "__version__",
         "bench",
         "certify",
         "load_model",
+        "model_card",
         "open_result",
     ]
     for name in robustlvq.__all__:
@@ -63,6 +65,7 @@ def test_an_unknown_name_is_an_attribute_error(module):
         "import robustlvq.api",
         "from robustlvq.core.registry import Registry; Registry.discover()",
         "import robustlvq.cli.app",
+        "import robustlvq; print(robustlvq.model_card('glvq'))",
         "import robustlvq.run.config, robustlvq.run.plan",
     ],
 )

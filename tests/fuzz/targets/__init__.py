@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tests.fuzz.harness import Target
-from tests.fuzz.targets import configs, idx, ledgers, npz, values, weights
+from tests.fuzz.targets import cards, configs, idx, ledgers, npz, values, weights
 
 __all__ = ["TARGETS"]
 
 TARGETS: tuple[Target, ...] = (
     configs.TARGET,
+    cards.TARGET,
     npz.TARGET,
     idx.PLAIN,
     idx.GZIPPED,
