@@ -120,12 +120,15 @@ class CertifiedMarginConfig(Config):
         nearest: Among how many of its nearest right prototypes the decisive one of a sample
             is looked for.
         candidates: How many wrong prototypes are looked at inside the box.
+        box: Whether distances are measured inside the box [0, 1], where they are longer; without
+            it samples go on costing something that are certified in truth.
     """
 
     norm: Literal["l2", "linf"] = "l2"
     margin: float = 2.5
     nearest: int = 2
     candidates: int = 1
+    box: bool = True
 
     def __post_init__(self) -> None:
         owner = type(self).__name__

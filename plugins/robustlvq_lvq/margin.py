@@ -61,10 +61,18 @@ class CertifiedMargin:
         if wrong.shape[1] > 1:
             with torch.no_grad():
                 each = x.repeat_interleave(wrong.shape[1], 0)
-                far = _halfspace(self.norm, each, w[right.flatten()], w[wrong.flatten()])
+                far = self._halfspace(each, w[right.flatten()], w[wrong.flatten()])
                 decisive = far.view(wrong.shape).argmin(1, keepdim=True)
             right, wrong = right.gather(1, decisive), wrong.gather(1, decisive)
-        return _halfspace(self.norm, x, w[right[:, 0]], w[wrong[:, 0]])
+        return self._halfspace(x, w[right[:, 0]], w[wrong[:, 0]])
+
+    def _halfspace(self, x: torch.Tensor, right: torch.Tensor, wrong: torch.Tensor) -> torch.Tensor:
+        """Signed distances (N,) to where the wrong prototype (N, n) is closer than the right."""
+        ahead = wrong - right
+        offset = (ahead * ((wrong + right) / 2 - x)).sum(1)
+        if self.config.box:
+            return signed_distance(self.norm, ahead, offset, -x, 1 - x)
+        return _without_box(self.norm, ahead, offset)
 
     @torch.no_grad()
     def _select(
@@ -99,15 +107,6 @@ class CertifiedMargin:
         return (wrong - right) / 2
 
 
-def _halfspace(
-    norm: Norm, x: torch.Tensor, right: torch.Tensor, wrong: torch.Tensor
-) -> torch.Tensor:
-    """Signed distances (N,) to where the wrong prototype (N, n) is closer than the right one."""
-    ahead = wrong - right
-    offset = (ahead * ((wrong + right) / 2 - x)).sum(1)
-    return signed_distance(norm, ahead, offset, -x, 1 - x)
-
-
 def signed_distance(
     norm: Norm, a: torch.Tensor, b: torch.Tensor, lower: torch.Tensor, upper: torch.Tensor
 ) -> torch.Tensor:
@@ -133,6 +132,9 @@ def signed_distance(
         reached = value.isfinite() & (b > 0)
     slack = multiplier * (b - (a * delta).sum(1))
     inside = value + slack - slack.detach()
-    outside = b / torch.linalg.vector_norm(a, dual_order(norm), 1).clamp_min(1e-12)
     far = torch.full_like(b, torch.inf)
-    return torch.where(reached, inside, torch.where(b > 0, far, outside))
+    return torch.where(reached, inside, torch.where(b > 0, far, _without_box(norm, a, b)))
+
+
+def _without_box(norm: Norm, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return b / torch.linalg.vector_norm(a, dual_order(norm), 1).clamp_min(1e-12)
