@@ -62,7 +62,7 @@ def config_from(cls: type[C], values: Mapping[str, object], owner: str = "") -> 
             name = key if isinstance(key, str) else shown(key)
             raise UnknownNameError(f"key of {owner}", name, fields)
         try:
-            ready[key] = _convert(value, hints[key], f"{owner}: {key}")
+            ready[key] = _convert(value, hints[key], f"{owner}, {key}")
         except _Misfit as misfit:
             raise ConfigError(f"{owner}: {key}{misfit}") from None
         except (TypeError, ValueError, OverflowError):

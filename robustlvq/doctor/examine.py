@@ -27,7 +27,7 @@ SECTIONS: dict[str, tuple[Check, ...]] = {
         installation.entry_points,
         places.folders,
     ),
-    "Plugins": (plugins.plugins, plugins.factories),
+    "Plugins": (plugins.plugins, plugins.factories, plugins.recipes),
     "Devices": (devices.cpu, devices.workers, devices.cuda),
     "Data": (data.folder, data.datasets),
     "Weights": (weights.weights,),

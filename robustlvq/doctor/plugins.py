@@ -11,9 +11,10 @@ from robustlvq.core.registry import Entry, Plugin, Registry
 from robustlvq.core.specs import AttackSpec, DatasetSpec, Factory, MetricSpec, Spec, resolve
 from robustlvq.doctor.finding import Finding, note, ok, problem
 from robustlvq.doctor.subject import Subject
-from robustlvq.errors import PluginError
+from robustlvq.errors import PluginError, RobustLVQError
+from robustlvq.training.recipe import recipe_of
 
-__all__ = ["factories", "plugins"]
+__all__ = ["factories", "plugins", "recipes"]
 
 KINDS = [kind.kind_of_spec for kind in HOOKS.values()]
 
@@ -53,6 +54,23 @@ def factories(subject: Subject) -> Iterator[Finding]:
                 break
     if count and not failed:
         yield ok("factories", f"all {count} can be imported")
+
+
+def recipes(subject: Subject) -> Iterator[Finding]:
+    """The recipes of models, which are otherwise read only when a model is trained."""
+    count, failed = 0, False
+    for entry in subject.registry.models.entries.values():
+        if entry.spec.recipe is None:
+            continue
+        count += 1
+        try:
+            recipe_of(entry.spec, subject.registry)
+        except RobustLVQError as error:
+            failed = True
+            cure = f"report it to the authors of {entry.plugin.distribution}"
+            yield problem(entry.plugin.name, str(error), cure)
+    if count and not failed:
+        yield ok("recipes", f"all {count} can be used")
 
 
 def _specs(registry: Registry) -> Iterator[tuple[Spec, Plugin]]:

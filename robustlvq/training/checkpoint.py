@@ -27,6 +27,7 @@ class Progress:
         rate: The learning rate of the next one, with the schedule "plateau".
         lowest: The lowest training loss so far in its stage.
         stale: Epochs since it last improved.
+        settled: Whether a plateau of the last stage brought the rate below the lowest one.
         best: Parameters of the epoch that is kept.
         best_epoch: Its number, counted from 1.
         best_accuracy: Its share of held-out samples classified correctly; -1 before.
@@ -40,6 +41,7 @@ class Progress:
     epoch: int = 0
     lowest: float = inf
     stale: int = 0
+    settled: bool = False
     best_epoch: int = 0
     best_accuracy: float = -1.0
     model: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -48,10 +50,7 @@ class Progress:
 
     def done(self, config: TrainConfig) -> bool:
         """Whether there is nothing left to train."""
-        if self.epoch >= config.epochs:
-            return True
-        low = config.schedule == "plateau" and self.rate < config.min_learning_rate
-        return low and stage_of(config, self.epoch) == len(config.stages)
+        return self.epoch >= config.epochs or (self.settled and config.schedule == "plateau")
 
     def advance(
         self,
@@ -78,10 +77,11 @@ class Progress:
         else:
             self.stale += 1
         if self.stale > config.patience:
-            lowered = self.rate * config.decay
-            if stage < len(config.stages):
-                lowered = max(lowered, min(self.rate, config.min_learning_rate))
-            self.rate, self.stale = lowered, 0
+            lowered, lowest = self.rate * config.decay, config.min_learning_rate
+            self.settled = lowered < lowest and stage == len(config.stages)
+            # What a later stage waits for goes on; a rate that began below is not raised.
+            self.rate = lowered if self.settled else max(lowered, min(self.rate, lowest))
+            self.stale = 0
         if stage_of(config, self.epoch) > stage:
             new = config.stages[stage].learning_rate
             self.rate = self.rate if new is None else new

@@ -261,6 +261,11 @@ def test_train_says_what_is_wrong(robustlvq):
     assert (code, errors(err)) == (2, ["error: unknown model 'hafl'; did you mean 'half'?"])
     assert robustlvq("train", "half", "--set", "epochs")[0] == 2
     assert robustlvq("train")[0] == 2
+    code, _, err = robustlvq("train", "untrained", "--recipe", "no-such.yaml")
+    assert (code, errors(err)) == (
+        2,
+        ["error: cannot read no-such.yaml: No such file or directory"],
+    )
 
 
 def test_completion_of_names(installed):

@@ -1,8 +1,17 @@
+import re
 from importlib.metadata import EntryPoint
 
 import pytest
 
-from robustlvq.api import AttackSpec, DatasetSpec, MetricSpec, Variant, hookimpl
+from robustlvq.api import (
+    AttackSpec,
+    DatasetSpec,
+    MetricSpec,
+    ModelSpec,
+    ObjectiveSpec,
+    Variant,
+    hookimpl,
+)
 from robustlvq.core.registry import Registry
 from robustlvq.doctor import plugins
 from robustlvq.doctor.subject import Subject
@@ -52,6 +61,7 @@ def attack(**fields):
         (*attack(profiles={"foolbox": Variant("tests.nowhere:A")}), "report it"),
         ("datasets", DatasetSpec("bad", "x", "math:sqrt", locate="math:qsrt"), "report it"),
         ("metrics", MetricSpec("bad", "x", "math:pi"), "report it"),
+        ("objectives", ObjectiveSpec("bad", "x", "math:sqtr"), "report it"),
         ("metrics", MetricSpec("bad", "x", "math:sqrt", resample="math:x"), "report it"),
     ],
 )
@@ -76,3 +86,23 @@ def test_every_misspelt_factory_is_named(subject):
 def test_without_torch_they_are_not_tried(subject, marks):
     vars(subject)["torch_failure"] = "it is broken"
     assert marks(plugins.factories(subject))["factories"][0] == "note"
+
+
+def test_recipes_are_tried(installed_with, marks):
+    found = marks(plugins.recipes(with_registry(Subject(), Registry.discover())))
+    assert found["recipes"][0] == "ok"
+    assert re.match(r"all \d+ can be used", found["recipes"][1])
+
+    @hookimpl
+    def robustlvq_models():
+        return [
+            ModelSpec("lost", "x", "math:sqrt", recipe="tests:no.yaml"),
+            ModelSpec("misspelt", "x", "math:sqrt", recipe={"epoch": 3}),
+            ModelSpec("good", "x", "math:sqrt", recipe={"epochs": 3}),
+            ModelSpec("none", "x", "math:sqrt"),
+        ]
+
+    lost, misspelt = plugins.recipes(installed_with(robustlvq_models=robustlvq_models))
+    assert "model 'lost': its recipe 'tests:no.yaml' is missing" in lost.found
+    assert "unknown key of training of 'misspelt' 'epoch'; did you mean 'epochs'" in misspelt.found
+    assert list(plugins.recipes(with_registry(Subject(), Registry.discover([])))) == []
