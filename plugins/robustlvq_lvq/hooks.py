@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from robustlvq.api import AttackSpec, CertifierSpec, ModelSpec, Norm, hookimpl
-from robustlvq_lvq.config import ExactConfig, GLVQConfig, GMLVQConfig, GTLVQConfig
+from robustlvq.api import AttackSpec, CertifierSpec, ModelSpec, Norm, ObjectiveSpec, hookimpl
+from robustlvq_lvq.config import (
+    CertifiedMarginConfig,
+    ExactConfig,
+    GLVQConfig,
+    GMLVQConfig,
+    GTLVQConfig,
+)
 
 GLVQ, GMLVQ, GTLVQ = (
     "robustlvq_lvq.glvq:GLVQ",
@@ -71,6 +77,37 @@ def robustlvq_models() -> Sequence[ModelSpec]:
             weights="robustlvq_lvq:weights/gtlvq-10.safetensors",
             recipe="robustlvq_lvq:recipes/gtlvq-10.yaml",
         ),
+        ModelSpec(
+            "glvq-robust",
+            "Generalized LVQ, 400 prototypes per class, trained for certified L2 distances",
+            GLVQ,
+            GLVQConfig,
+            defaults={"prototypes_per_class": 400},
+            weights="robustlvq_lvq:weights/glvq-robust.safetensors",
+            recipe="robustlvq_lvq:recipes/glvq-robust.yaml",
+        ),
+        ModelSpec(
+            "gtlvq-robust",
+            "Generalized Tangent LVQ, 30 per class, trained for certified L2 distances",
+            GTLVQ,
+            GTLVQConfig,
+            defaults={"prototypes_per_class": 30},
+            weights="robustlvq_lvq:weights/gtlvq-robust.safetensors",
+            recipe="robustlvq_lvq:recipes/gtlvq-robust.yaml",
+        ),
+    ]
+
+
+@hookimpl
+def robustlvq_objectives() -> Sequence[ObjectiveSpec]:
+    """What makes prototype models robust: their certified distances."""
+    return [
+        ObjectiveSpec(
+            "certified-margin",
+            "Hinge loss of certified distances, of GLVQ (L2, L∞) and GTLVQ (L2)",
+            "robustlvq_lvq.margin:CertifiedMargin",
+            CertifiedMarginConfig,
+        )
     ]
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from robustlvq.api import Config, ConfigError, check_range
 
