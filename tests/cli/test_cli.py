@@ -256,18 +256,6 @@ def test_help_and_version(robustlvq):
     assert robustlvq()[0] == 2
 
 
-def test_train_says_what_is_wrong(robustlvq):
-    code, _, err = robustlvq("train", "hafl")
-    assert (code, errors(err)) == (2, ["error: unknown model 'hafl'; did you mean 'half'?"])
-    assert robustlvq("train", "half", "--set", "epochs")[0] == 2
-    assert robustlvq("train")[0] == 2
-    code, _, err = robustlvq("train", "untrained", "--recipe", "no-such.yaml")
-    assert (code, errors(err)) == (
-        2,
-        ["error: cannot read no-such.yaml: No such file or directory"],
-    )
-
-
 def test_completion_of_names(installed):
     from robustlvq.cli.names import complete
 
@@ -350,29 +338,6 @@ def test_ctrl_c_outside_the_work_says_stopped(robustlvq, monkeypatch):
     message = "stopped; the same command goes on from the last finished epoch\n"
     assert robustlvq("train", "half") == (130, "", message)
     assert "without --fresh" in robustlvq("train", "half", "--fresh")[2]
-
-
-def test_training_says_how_to_use_the_weights(robustlvq, monkeypatch, tmp_path):
-    from robustlvq.core.paths import trained_weights
-    from robustlvq.training import TrainReport
-
-    def made(name, registry, *, output=None, **_):
-        path = output or trained_weights(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
-        return TrainReport(path, 0.5, None, 1, 0, 1, 1, 1.0)
-
-    monkeypatch.setattr("robustlvq.training.train_model", made)
-    used = "use it: robustlvq bench -m "
-    assert f"{used}untrained -a" in robustlvq("train", "untrained")[1]
-    own = tmp_path / "a b.safetensors"
-    assert f"{used}'untrained={own}' -a" in robustlvq("train", "untrained", "-o", own)[1]
-    shipped = tmp_path / "shipped.safetensors"
-    monkeypatch.setattr("robustlvq.core.specs.ModelSpec.shipped_weights", lambda spec: shipped)
-    assert f"{used}half={trained_weights('half')} -a" in robustlvq("train", "half")[1]
-    models = {row["name"]: row for row in json.loads(robustlvq("list", "--json")[1])["models"]}
-    assert models["half"]["own"] == f"half={trained_weights('half')}"
-    assert models["third"]["own"] == ""
 
 
 @pytest.mark.parametrize(
