@@ -15,6 +15,7 @@ from robustlvq_lvq.config import CertifiedMarginConfig
 from robustlvq_lvq.glvq import GLVQ
 from robustlvq_lvq.gtlvq import GTLVQ
 from robustlvq_lvq.halfspaces import dual_order, nearest
+from robustlvq_lvq.tangent_margin import distance_between
 
 __all__ = ["CertifiedMargin"]
 
@@ -25,8 +26,9 @@ class CertifiedMargin:
     GLVQ: the pairwise bound of the certifiers, the distance to a halfspace inside the box
     [0, 1], min over the wrong prototypes j of max over the right ones i. To be fast, i is
     chosen without the box, among the nearest ones, and j is one of the few that come closest
-    without the box. GTLVQ: (sqrt(d_j) - sqrt(d_i)) / 2, which holds because projections
-    shorten. Where a sample is misclassified, the distance is negative, without the box.
+    without the box. GTLVQ: the distance to where the nearest wrong subspace becomes closer
+    than the nearest right one, without the box. Where a sample is misclassified, the distance
+    is negative.
     """
 
     def __init__(self, config: CertifiedMarginConfig) -> None:
@@ -100,11 +102,12 @@ class CertifiedMargin:
         return chosen.gather(1, wrong), wrong
 
     def _to_subspaces(self, module: GTLVQ, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        roots = module.distances(x).clamp_min(1e-12).sqrt()
-        own = module.labels == y[:, None]
-        right = roots.masked_fill(~own, torch.inf).amin(1)
-        wrong = roots.masked_fill(own, torch.inf).amin(1)
-        return (wrong - right) / 2
+        with torch.no_grad():
+            distances = module.distances(x)
+            own = module.labels == y[:, None]
+            right = distances.masked_fill(~own, torch.inf).argmin(1)
+            wrong = distances.masked_fill(own, torch.inf).argmin(1)
+        return distance_between(module, x.flatten(1), right, wrong)
 
 
 def signed_distance(
