@@ -140,4 +140,5 @@ def signed_distance(
 
 
 def _without_box(norm: Norm, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return b / torch.linalg.vector_norm(a, dual_order(norm), 1).clamp_min(1e-12)
+    length: torch.Tensor = torch.linalg.vector_norm(a, dual_order(norm), 1)
+    return b / length.clamp_min(1e-12)

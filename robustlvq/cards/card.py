@@ -9,13 +9,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from robustlvq.api import RobustLVQError, as_mapping
+from robustlvq.api import ModelSpec, RobustLVQError, as_mapping
 from robustlvq.cards.file import CardFile, card_path, read_card
 from robustlvq.core.identity import ModelIdentity, architecture_of, identify
 from robustlvq.core.locate import find_weights
 from robustlvq.core.registry import Registry
 from robustlvq.core.weights_header import count_parameters
 from robustlvq.errors import WeightsError, printable, shown
+from robustlvq.training.recipe import recipe_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -137,7 +138,7 @@ def model_card(name: str, registry: Registry | None = None) -> ModelCard:
                 architecture=architecture_of(spec),
                 configuration=_bounded(as_mapping(spec.configure())),
                 origin="none",
-                recipe=None if spec.recipe is None else _bounded(dict(spec.recipe)),
+                recipe=_recipe(spec, registry),
             )
     identity = identify(name, registry)
     origin = _origin(identity)
@@ -211,6 +212,10 @@ def _licence(origin: Origin, identity: ModelIdentity, registry: Registry) -> str
     except (PackageNotFoundError, ValueError):
         return ""
     return f"{printable(str(licence))[:LONGEST]}, as {provider}" if licence else ""
+
+
+def _recipe(spec: ModelSpec, registry: Registry) -> Mapping[str, Any] | None:
+    return None if spec.recipe is None else _bounded(as_mapping(recipe_of(spec, registry)))
 
 
 def _bounded(values: Mapping[str, Any]) -> dict[str, Any]:

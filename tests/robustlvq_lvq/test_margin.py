@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 
 from robustlvq.api import ModelError, Norm
 from robustlvq_lvq.config import CertifiedMarginConfig, GLVQConfig, GMLVQConfig, GTLVQConfig
@@ -12,6 +16,7 @@ from robustlvq_lvq.gmlvq import GMLVQ
 from robustlvq_lvq.gtlvq import GTLVQ
 from robustlvq_lvq.halfspaces import nearest
 from robustlvq_lvq.margin import CertifiedMargin, signed_distance
+from robustlvq_lvq.tangent_margin import distance_between
 from tests.robustlvq_lvq.test_certifiers import certify, make
 
 NORMS = [Norm.L2, Norm.LINF]
@@ -77,12 +82,87 @@ def test_with_every_pair_looked_at_it_is_a_lower_bound(norm: Norm, per_class: in
 
 
 def test_tangent_distances_bound_too() -> None:
-    model = make("gtlvq")
+    # With one subspace a class the nearest right one is the only one, and no wrong one is missed
+    # where there are two classes.
+    model = GTLVQ(GTLVQConfig(2, 1, (2, 3), 2))
+    with torch.no_grad():
+        model.prototypes.copy_(make("gtlvq").prototypes[:2])
+        model.tangents.copy_(make("gtlvq").tangents[:2])
     x = samples(40)
     y = model(x).argmax(1)
     found = distances(model, x, y, Norm.L2)
-    assert (found <= certify(model, Norm.L2, x, y).upper + 1e-5).all()
+    assert (found <= certify(model, Norm.L2, x, y).upper + 1e-4).all()
     assert (found > 0).any()
+
+
+def pairs(count: int = 40) -> tuple[GTLVQ, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A model in float64, inputs, and the nearest prototypes of the right and of a wrong class."""
+    model = make("gtlvq").double()
+    assert isinstance(model, GTLVQ)
+    x = samples(count).double()
+    y = torch.arange(count) % 3
+    found = model.distances(x)
+    own = model.labels == y[:, None]
+    right = found.masked_fill(~own, torch.inf).argmin(1)
+    return model, x.flatten(1), right, found.masked_fill(own, torch.inf).argmin(1)
+
+
+def gap(model: GTLVQ, x: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+    found = model.distances(x.view(-1, 2, 3))
+    return (found.gather(1, j[:, None]) - found.gather(1, i[:, None]))[:, 0].detach()
+
+
+def test_distances_between_subspaces_are_those_of_a_solver() -> None:
+    model, x, right, wrong = pairs()
+    found = distance_between(model, x, right, wrong).detach()
+    closer = gap(model, x, right, wrong) <= 0
+    assert (found[closer] <= 0).all()
+    rows = (~closer).nonzero().squeeze(1)[:10]
+    assert len(rows) == 10
+    for row in rows.tolist():
+        one = slice(row, row + 1)
+
+        def behind(z: Any, one: slice = one) -> float:
+            moved = x[one] + torch.as_tensor(z)
+            return -float(gap(model, moved, right[one], wrong[one]))
+
+        best = min(
+            (
+                solved.fun**0.5
+                for seed in range(8)
+                if (
+                    solved := minimize(
+                        lambda z: float(z @ z),
+                        np.random.default_rng(seed).normal(0, 0.5, 6),
+                        constraints=[{"type": "ineq", "fun": behind}],
+                    )
+                ).success
+            ),
+            default=float("inf"),
+        )
+        assert float(found[row]) == pytest.approx(best, rel=1e-3)
+
+
+def test_gradients_between_subspaces_are_those_of_finite_differences() -> None:
+    model, x, right, wrong = pairs(12)
+
+    def moved(prototypes: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(
+            Between(model), {"model.prototypes": prototypes}, (x, right, wrong)
+        )
+
+    assert torch.autograd.gradcheck(
+        moved, (model.prototypes.detach().clone().requires_grad_(),), atol=1e-3, rtol=1e-2
+    )
+
+
+class Between(torch.nn.Module):
+    def __init__(self, model: GTLVQ) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        return distance_between(self.model, x, i, j)
 
 
 def test_misclassified_samples_have_negative_distances() -> None:
