@@ -215,7 +215,10 @@ def _licence(origin: Origin, identity: ModelIdentity, registry: Registry) -> str
 
 
 def _recipe(spec: ModelSpec, registry: Registry) -> Mapping[str, Any] | None:
-    return None if spec.recipe is None else _bounded(as_mapping(recipe_of(spec, registry)))
+    if spec.recipe is None:
+        return None
+    values = as_mapping(recipe_of(spec, registry))
+    return _bounded({key: value for key, value in values.items() if value or value == 0})
 
 
 def _bounded(values: Mapping[str, Any]) -> dict[str, Any]:
