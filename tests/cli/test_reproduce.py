@@ -14,11 +14,23 @@ import pytest
 import robustlvq
 from robustlvq.core.locate import find_weights
 from robustlvq.core.registry import Registry
+from robustlvq.core.specs import ModelSpec
 from robustlvq.reproduce.paper_table import ATTACKS, COLUMNS
 from robustlvq.reproduce.run import _is_choice
 from tests.robustlvq_published.files import write_graph
 
 FEW = "-d", "mnist-5k", "-n", "6", "--workers", "1", "-a", "fgm,fgsm"
+
+
+@pytest.fixture(autouse=True)
+def three_models(monkeypatch):
+    """As if only three models were shipped: the others take long, and one must be missing."""
+    found = ModelSpec.shipped_weights
+    monkeypatch.setattr(
+        ModelSpec,
+        "shipped_weights",
+        lambda spec: found(spec) if spec.name in ("glvq", "gmlvq", "gtlvq") else None,
+    )
 
 
 @pytest.fixture
