@@ -42,8 +42,11 @@ class LinfFixedRadius(OracleAttack):
 
     def _climb(self, oracle: Oracle, rows: torch.Tensor, loss: LossName) -> None:
         low, high = oracle.bounds
-        # A little less, so that float32 does not round a distance up beyond epsilon.
-        reach = self.config.epsilon * (high - low) * (1 - 1e-6)
+        radius = self.config.epsilon * (high - low)
+        # A little less, so that float32 does not round a distance up beyond epsilon: by a share,
+        # and by what the largest inputs are rounded, which is more than that if epsilon is small.
+        rounding = torch.finfo(oracle.x.dtype).eps / 2 * max(abs(low), abs(high))
+        reach = max(0.0, min(radius * (1 - 1e-6), radius - rounding))
         stride = self.config.stepsize * (high - low)
         shape = oracle.x.shape[1:]
         noise = 2 * oracle.uniform(rows.tolist(), *shape) - 1

@@ -205,7 +205,7 @@ def _made(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "samples", MISSING if samples is None else f"{samples:,}"
     yield "held out", _held_out(card, excluded)
     recipe = card.fact("recipe", dict)
-    yield "recipe", MISSING if recipe is None else _values(recipe) or "defaults"
+    yield "recipe", MISSING if recipe is None else _values(_said(recipe)) or "defaults"
     seed = card.fact("seed", int)
     yield "seed", MISSING if seed is None else str(seed)
     epochs, kept = card.fact("epochs", int), card.fact("best_epoch", int)
@@ -338,6 +338,11 @@ def _plain(value: Any) -> Any:
 
 def _values(values: Any) -> str:
     return ", ".join(f"{key} {_value(value)}" for key, value in values.items())
+
+
+def _said(values: dict[str, Any]) -> dict[str, Any]:
+    """Without the values that are empty."""
+    return {key: value for key, value in values.items() if value or value == 0}
 
 
 def _value(value: Any) -> str:

@@ -30,9 +30,10 @@ class Display:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            layout = "{desc} |{bar}| {postfix}"
+            # Not {postfix}, which begins with a comma.
+            layout = "{desc} |{bar}| {unit}"
             self._bar = tqdm(
-                desc=self._name, bar_format=layout, dynamic_ncols=True, file=sys.stderr
+                desc=self._name, unit="", bar_format=layout, dynamic_ncols=True, file=sys.stderr
             )
         return self
 
@@ -60,5 +61,5 @@ class Display:
             print(f"{epoch}: {text}", file=sys.stderr, flush=True)
             return
         self._bar.total, self._bar.n = report.epochs, report.epoch
-        self._bar.set_description_str(epoch, refresh=False)
-        self._bar.set_postfix_str(text, refresh=True)
+        self._bar.unit = text
+        self._bar.set_description_str(epoch, refresh=True)

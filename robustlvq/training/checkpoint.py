@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -97,12 +99,18 @@ def write_checkpoint(path: Path, key: str, progress: Progress) -> None:
     partial = path.with_name(path.name + ".partial")
     reports = [vars(report) for report in progress.reports]
     content = {**vars(progress), "reports": reports}
+    # Written by Python: of a full disk torch only says that a position is unexpected.
+    encoded = BytesIO()
+    torch.save({"key": key, "progress": content}, encoded)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"key": key, "progress": content}, partial)
+        partial.write_bytes(encoded.getbuffer())
         os.replace(partial, path)
-    except (OSError, RuntimeError) as error:
-        raise OutputError(f"cannot write the checkpoint {path}: {error}") from error
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        reason = error.strerror or error
+        raise OutputError(f"cannot write the checkpoint {path}: {reason}") from error
 
 
 def read_checkpoint(path: Path, key: str, epochs: int) -> Progress | None:
@@ -114,7 +122,8 @@ def read_checkpoint(path: Path, key: str, epochs: int) -> Progress | None:
         epochs: How many epochs that one has at most.
 
     Raises:
-        UsageError: It is damaged, of another training, or has more epochs than that.
+        UsageError: It cannot be read, is damaged, is of another training, or has more epochs
+            than that.
     """
     if not path.exists():
         return None
@@ -123,6 +132,8 @@ def read_checkpoint(path: Path, key: str, epochs: int) -> Progress | None:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found, progress = content["key"], Progress(**content["progress"])
         progress.reports = [EpochReport(**report) for report in content["progress"]["reports"]]
+    except OSError as error:
+        raise UsageError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
     except Exception as error:
         raise UsageError(f"the checkpoint {path} is damaged; {cure}") from error
     if found != key:

@@ -22,6 +22,7 @@ from robustlvq.core.specs import resolve
 from robustlvq.core.weights import Weights, save_weights
 from robustlvq.errors import OutputError, UsageError
 from robustlvq.training.config import TrainConfig
+from robustlvq.training.lock import only_one
 from robustlvq.training.log import EpochReport
 from robustlvq.training.loop import History, as_trainable, train
 from robustlvq.training.recipe import recipe_of
@@ -42,7 +43,8 @@ class TrainReport:
             held out (``DatasetSpec.held_out``).
         epochs: How many epochs were trained.
         best_epoch: The one that was kept.
-        seconds: Wall-clock time of the training.
+        seconds: Wall-clock time of the training, with the epochs of earlier calls that it went on
+            from.
     """
 
     path: Path
@@ -92,9 +94,10 @@ def train_model(
         on_epoch: Called after every epoch.
 
     Raises:
-        UsageError: The weight file exists, the model has no recipe, the dataset no split
-            "train", a value is unknown or out of range, or the checkpoint is of another
-            training or has more epochs than are asked for.
+        UsageError: The weight file exists, now or when it is to be written, or another training is
+            making it; the model has no recipe, the dataset no split "train", a value is unknown
+            or out of range, or the checkpoint is of another training or has more epochs than
+            are asked for.
         DataError: The dataset cannot be opened, or does not fit the model.
         ModelError: The module cannot be trained, or its loss is no finite number.
         OutputError: A file cannot be written, or the weight file is a folder.
@@ -111,52 +114,60 @@ def train_model(
     as_trainable(module)
     data, excluded = _training_set(registry, dataset, data_dir)
     _check_fit(data, spec, model_config)
+    # Before it is trained for hours.
+    test = _open(registry, dataset, "test", data_dir)
+    if test is not None:
+        _check_fit(test, spec, model_config)
 
-    if not resume:
+    with only_one(path):
+        # The one before may just have ended.
+        _free_path(path, force)
+        if not resume:
+            checkpoint.unlink(missing_ok=True)
+        started = time.perf_counter()
+        history = train(
+            module,
+            data,
+            config,
+            device=device,
+            checkpoint=checkpoint,
+            key=_key(spec, model_config, config, data),
+            log=path.with_name(path.name.removesuffix(".safetensors") + ".log.csv"),
+            registry=registry,
+            on_epoch=on_epoch,
+        )
+        seconds = history.before + time.perf_counter() - started
+        accuracy = None if test is None else _accuracy(module, test, device)
+        facts = {
+            "data": data.name,
+            "data_fingerprint": data.fingerprint,
+            "excluded": excluded,
+            "excluded_dataset": registry.datasets[dataset].held_out if excluded else "",
+            "recipe": as_mapping(config),
+            "seed": config.seed,
+            "version": version("robustlvq"),
+            "torch": torch.__version__,
+            "device": torch.device(device).type,
+            "threads": torch.get_num_threads(),
+            "epochs": history.trained,
+            "best_epoch": history.best_epoch,
+            "samples": history.samples,
+            "validation_accuracy": history.accuracy,
+            "test_accuracy": accuracy,
+            "seconds": round(seconds, 1),
+            "date": datetime.now(timezone.utc).date().isoformat(),
+        }
+        weights = Weights(
+            name,
+            architecture_of(spec),
+            as_mapping(model_config),
+            facts,
+            state=module.state_dict(),
+        )
+        # Hours may have passed since this was checked.
+        save_weights(_free_path(path, force), weights)
         checkpoint.unlink(missing_ok=True)
-    started = time.perf_counter()
-    history = train(
-        module,
-        data,
-        config,
-        device=device,
-        checkpoint=checkpoint,
-        key=_key(spec, model_config, config, data),
-        log=path.with_name(path.name.removesuffix(".safetensors") + ".log.csv"),
-        registry=registry,
-        on_epoch=on_epoch,
-    )
-    seconds = time.perf_counter() - started
-    accuracy = _test_accuracy(module, registry, dataset, data_dir, device)
-    facts = {
-        "data": data.name,
-        "data_fingerprint": data.fingerprint,
-        "excluded": excluded,
-        "excluded_dataset": registry.datasets[dataset].held_out if excluded else "",
-        "recipe": as_mapping(config),
-        "seed": config.seed,
-        "version": version("robustlvq"),
-        "torch": torch.__version__,
-        "device": torch.device(device).type,
-        "threads": torch.get_num_threads(),
-        "epochs": history.trained,
-        "best_epoch": history.best_epoch,
-        "samples": history.samples,
-        "validation_accuracy": history.accuracy,
-        "test_accuracy": accuracy,
-        "seconds": round(seconds, 1),
-        "date": datetime.now(timezone.utc).date().isoformat(),
-    }
-    weights = Weights(
-        name,
-        architecture_of(spec),
-        as_mapping(model_config),
-        facts,
-        state=module.state_dict(),
-    )
-    save_weights(path, weights)
-    checkpoint.unlink(missing_ok=True)
-    return _report(path, accuracy, history, excluded, seconds)
+        return _report(path, accuracy, history, excluded, seconds)
 
 
 def _report(
@@ -179,6 +190,8 @@ def _free_path(path: Path, force: bool) -> Path:
         raise OutputError(
             f"{path} is a folder; give a file, for instance -o {path / 'my.safetensors'}"
         )
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} is not an ordinary file; choose another with -o")
     if path.exists() and not force:
         raise UsageError(f"{path} exists; replace it with --force or choose another with -o")
     return path
@@ -219,16 +232,7 @@ def _check_fit(data: Dataset, spec: ModelSpec, config: Config) -> None:
         )
 
 
-def _test_accuracy(
-    module: torch.nn.Module,
-    registry: Registry,
-    name: str,
-    data_dir: Path | None,
-    device: str | torch.device,
-) -> float | None:
-    data = _open(registry, name, "test", data_dir)
-    if data is None:
-        return None
+def _accuracy(module: torch.nn.Module, data: Dataset, device: str | torch.device) -> float:
     scores = evaluate(module, torch.from_numpy(data.x).to(device), tile=500)
     return float((scores.argmax(1).cpu().numpy() == data.y).mean())
 

@@ -31,6 +31,7 @@ class History:
         best_epoch: The epoch whose parameters are kept, counted from 1.
         accuracy: Its share of held-out samples classified correctly, or None.
         samples: How many samples were trained on, those held out excluded.
+        before: Seconds that the epochs of earlier calls took.
     """
 
     epochs: list[EpochReport] = field(default_factory=list)
@@ -38,6 +39,7 @@ class History:
     best_epoch: int = 0
     accuracy: float | None = None
     samples: int = 0
+    before: float = 0.0
 
 
 def train(
@@ -101,7 +103,8 @@ def train(
         if log:
             write_log(log, progress.reports)
         x, y = x.to(device), y.to(device)
-        history = History(samples=len(kept))
+        reports: list[EpochReport] = []
+        before = sum(report.seconds for report in progress.reports)
         while not progress.done(config):
             started = time.perf_counter()
             epoch, plateau = progress.epoch, config.schedule == "plateau"
@@ -119,7 +122,7 @@ def train(
                 progress.epoch, config.epochs, loss, accuracy, rate, seconds, stage
             )
             progress.reports.append(report)
-            history.epochs.append(report)
+            reports.append(report)
             if checkpoint:
                 progress.optimiser = optimiser.state_dict()
                 write_checkpoint(checkpoint, key, progress)
@@ -130,7 +133,7 @@ def train(
     module.load_state_dict(progress.best)
     module.eval()
     best = progress.best_accuracy if len(held) else None
-    return History(history.epochs, progress.epoch, progress.best_epoch, best, len(kept))
+    return History(reports, progress.epoch, progress.best_epoch, best, len(kept), before)
 
 
 def as_trainable(module: torch.nn.Module) -> Trainable:
@@ -194,6 +197,11 @@ def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 def _scalar(loss: object) -> torch.Tensor:
     if isinstance(loss, torch.Tensor) and loss.ndim == 0:
+        if not loss.requires_grad:
+            raise ModelError(
+                "a training loss must depend on parameters of the module, by operations of torch "
+                "that have a gradient"
+            )
         return loss
     what = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
     raise ModelError(f"a training loss must be a scalar tensor, the mean of a batch, not {what}")

@@ -31,7 +31,7 @@ FACTS = {
     "samples": 52250,
     "excluded": 5000,
     "excluded_dataset": "mnist-5k",
-    "recipe": {"validation": 0.05, "shift": 1},
+    "recipe": {"validation": 0.05, "shift": 1, "objective": "", "options": {}, "stages": []},
     "seed": 7,
     "epochs": 33,
     "best_epoch": 2,

@@ -112,9 +112,9 @@ def test_a_terminal_gets_a_bar(monkeypatch):
         display.show(EpochReport(5, 10, 0.125, None, 0.01, 10.0))
     shown = screen.getvalue()
     assert "glvq: epoch 4 of at most 10 |" in shown
-    assert "loss 0.2500, held out 50.00%, at most 0:02:00 left" in shown
+    assert "| loss 0.2500, held out 50.00%, at most 0:02:00 left" in shown
     assert "glvq: epoch 5 of at most 10 |" in shown
-    assert "loss 0.1250, at most 0:01:15 left" in shown
+    assert "| loss 0.1250, at most 0:01:15 left" in shown
     assert shown.endswith("\n")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from robustlvq.api import Norm, Oracle
+from robustlvq.api import Bounds, Norm, Oracle
 from robustlvq_foolbox.catalogue import catalogue
 from robustlvq_foolbox.fixed_radius import LinfFixedRadius
 from robustlvq_foolbox.strong_config import FixedRadiusConfig
@@ -37,6 +38,27 @@ def test_no_adversarial_lies_beyond_the_radius() -> None:
     found = attacked(LinfFixedRadius(FixedRadiusConfig(steps=10)), model, x, y).best_distance
     assert found.isfinite().any()
     assert (found[found.isfinite()] <= 0.3).all()
+
+
+@pytest.mark.parametrize("bounds", [Bounds(), Bounds(-1, 1), Bounds(0, 255)])
+@pytest.mark.parametrize("epsilon", [1e-9, 1e-6, 1e-3, 1 / 255])
+def test_rounding_takes_no_adversarial_beyond_a_small_radius(
+    epsilon: float, bounds: Bounds
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    low, high = bounds
+    x = torch.rand(400, 1, 8, 8, generator=generator) * (high - low) + low
+    # So close to the boundary that many samples are within reach of rounding.
+    weight = torch.randn(64, generator=generator)
+    start = x.flatten(1) @ weight
+    model = Plane(weight, -float(start.median()))
+    y = model(x).argmax(1)
+    config = FixedRadiusConfig(epsilon, max(epsilon / 4, 1e-9), steps=8, restarts=2)
+    oracle = Oracle(model, x, y, Norm.LINF, bounds=bounds)
+    LinfFixedRadius(config).search(oracle)
+    found = oracle.best_distance[oracle.best_distance.isfinite()]
+    assert (found <= epsilon * (high - low)).all()
+    assert len(found) or epsilon < 1e-3
 
 
 def test_restarts_only_go_on_with_what_is_left() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from robustlvq.api import ConfigError, Dataset, DatasetSpec, ModelSpec, UnknownNameError, UsageError
+from robustlvq.api import (
+    ConfigError,
+    DataError,
+    Dataset,
+    DatasetSpec,
+    ModelSpec,
+    UnknownNameError,
+    UsageError,
+)
 from robustlvq.core.loading import open_model
 from robustlvq.core.registry import Registry
 from robustlvq.core.weights import read_weights
@@ -215,3 +224,77 @@ def test_a_checkpoint_with_more_epochs_than_asked_for(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has 2 epochs already, 1 were asked for; give --epochs 2"):
         train_model("tiny", registry(), output=path, overrides={"epochs": 1})
     assert train_model("tiny", registry(), output=path, overrides={"epochs": 2}).epochs == 2
+
+
+def test_two_trainings_do_not_make_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+
+    def second(report: EpochReport) -> None:
+        with pytest.raises(UsageError, match="another training is making"):
+            train_model("tiny", registry(), output=path)
+
+    assert train_model("tiny", registry(), output=path, on_epoch=second).epochs == 3
+    assert sorted(tmp_path.iterdir()) == [path.with_name("a.log.csv"), path]
+    # What a killed training leaves locks nobody out.
+    path.unlink()
+    path.with_name("a.safetensors.lock").touch()
+    assert train_model("tiny", registry(), output=path).epochs == 3
+    assert sorted(tmp_path.iterdir()) == [path.with_name("a.log.csv"), path]
+
+
+def test_what_appears_during_a_training_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+
+    def appear(report: EpochReport) -> None:
+        path.write_bytes(b"mine")
+
+    with pytest.raises(UsageError, match="exists; replace it with --force"):
+        train_model("tiny", registry(), output=path, on_epoch=appear)
+    assert path.read_bytes() == b"mine"
+    seen: list[EpochReport] = []
+    report = train_model("tiny", registry(), output=path, force=True, on_epoch=seen.append)
+    assert (report.epochs, seen) == (3, [])
+
+
+def test_only_ordinary_files_are_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="is not an ordinary file"):
+        train_model("tiny", registry(), output=path, force=True)
+    assert path.is_fifo()
+
+
+def test_a_test_split_that_cannot_be_opened_is_found_before_training(tmp_path: Path) -> None:
+    def open_train(split: str, data_dir: Path | None) -> Dataset:
+        if split == "test":
+            raise DataError("no such file")
+        return open_big(split, data_dir)
+
+    def never(report: EpochReport) -> None:
+        raise AssertionError("an epoch was trained")
+
+    half = registry()
+    spec = DatasetSpec("half", "no test", open_train, ("test", "train"))
+    cast("dict[str, Any]", half.datasets)["half"] = spec
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(DataError, match="no such file"):
+        train_model("tiny", half, dataset="half", output=path, on_epoch=never)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_seconds_are_those_of_all_epochs(tmp_path: Path) -> None:
+    def stop(report: EpochReport) -> None:
+        if report.epoch == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train_model("tiny", registry(), output=path, on_epoch=stop)
+    # As if these epochs had taken longer.
+    checkpoint = path.with_name("a.safetensors.checkpoint")
+    content = torch.load(checkpoint, weights_only=True)
+    for report in content["progress"]["reports"]:
+        report["seconds"] = 1000.0
+    torch.save(content, checkpoint)
+    assert train_model("tiny", registry(), output=path).seconds > 2000
+    assert read_weights(path).facts["seconds"] > 2000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from robustlvq.api import ConfigError, Dataset, ModelError, UsageError
+from robustlvq.errors import OutputError
 from robustlvq.training import EpochReport, TrainConfig, train
 from robustlvq.training.checkpoint import Progress
 from robustlvq_lvq.config import GLVQConfig, GMLVQConfig, GTLVQConfig
@@ -132,6 +135,32 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     with pytest.raises(UsageError, match="is damaged; delete it"):
         train(fresh("glvq"), bars(), config, checkpoint=checkpoint, key="one")
+    checkpoint.unlink()
+    checkpoint.mkdir()
+    with pytest.raises(UsageError, match=r"cannot read the checkpoint .*: Is a directory"):
+        train(fresh("glvq"), bars(), config, checkpoint=checkpoint, key="one")
+
+
+def test_a_full_disk_leaves_no_part_of_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_bytes(path: Path, data: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(OutputError, match=r"cannot write the checkpoint .*: No space left"):
+        train(fresh("glvq"), bars(), TrainConfig(**FAST), checkpoint=tmp_path / "state")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loss_without_a_gradient_is_named() -> None:
+    class Constant(GLVQ):
+        def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return super().loss(x, y).detach()
+
+    with pytest.raises(ModelError, match="must depend on parameters"):
+        train(Constant(GLVQConfig(2, 2, SHAPE)), bars(), TrainConfig(**FAST))
 
 
 def test_modules_that_cannot_be_trained_are_named() -> None:
