@@ -79,10 +79,10 @@ def robustlvq_models() -> Sequence[ModelSpec]:
         ),
         ModelSpec(
             "glvq-robust",
-            "Generalized LVQ, 256 prototypes per class, trained for certified L2 distances",
+            "Generalized LVQ, 400 prototypes per class, trained for certified L2 distances",
             GLVQ,
             GLVQConfig,
-            defaults={"prototypes_per_class": 256},
+            defaults={"prototypes_per_class": 400},
             weights="robustlvq_lvq:weights/glvq-robust.safetensors",
             recipe="robustlvq_lvq:recipes/glvq-robust.yaml",
         ),
