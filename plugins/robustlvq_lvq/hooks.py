@@ -104,7 +104,7 @@ def robustlvq_objectives() -> Sequence[ObjectiveSpec]:
     return [
         ObjectiveSpec(
             "certified-margin",
-            "Hinge loss of certified distances, of GLVQ (L2, L∞) and GTLVQ (L2)",
+            "Hinge loss of the distance between two prototypes' regions: GLVQ (L2, L∞), GTLVQ (L2)",
             "robustlvq_lvq.margin:CertifiedMargin",
             CertifiedMarginConfig,
         )

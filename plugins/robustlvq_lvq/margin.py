@@ -141,4 +141,6 @@ def signed_distance(
 
 def _without_box(norm: Norm, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     length: torch.Tensor = torch.linalg.vector_norm(a, dual_order(norm), 1)
-    return b / length.clamp_min(1e-12)
+    # Prototypes that coincide have no halfspace between them; a tiny length would give them
+    # gradients that Adam remembers for long.
+    return b / torch.where(length > 1e-12, length, 1.0)

@@ -121,7 +121,7 @@ class TrainConfig(Config):
         if self.stages and before >= self.epochs:
             raise ConfigError(
                 f"training, stages: after = {before} is not below epochs = {self.epochs}; "
-                "train longer or leave the stage out"
+                "train longer or without stages (--set stages=)"
             )
 
 

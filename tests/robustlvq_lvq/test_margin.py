@@ -215,4 +215,4 @@ def test_prototypes_that_coincide_give_finite_gradients() -> None:
     CertifiedMargin(CertifiedMarginConfig())(model, x, y).backward()
     gradient = model.prototypes.grad
     assert gradient is not None
-    assert gradient.isfinite().all()
+    assert gradient.abs().max() < 10
