@@ -66,6 +66,9 @@ def test_ctrl_c_ends_it():
 
 
 def test_a_registry_that_cannot_be_built_leaves_the_other_sections(monkeypatch):
+    monkeypatch.delenv("ROBUSTLVQ_DATA", raising=False)
+    monkeypatch.delenv("ROBUSTLVQ_LEDGER", raising=False)
+
     def broken(*_):
         raise RuntimeError("metadata is damaged")
 

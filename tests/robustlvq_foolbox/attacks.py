@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from robustlvq.api import Bounds, Norm, Oracle
@@ -90,3 +92,19 @@ def attacked(
     oracle = Oracle(model, x, y, norm or attack.norm, bounds=bounds)
     attack.search(oracle)
     return oracle
+
+
+def searched_in(
+    batches: Sequence[torch.Tensor],
+    attack: OracleAttack,
+    model: torch.nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+) -> list[torch.Tensor]:
+    """What is found, how far away, and the queries of both kinds, of all batches of rows."""
+    parts = []
+    for rows in batches:
+        oracle = Oracle(model, x[rows], y[rows], attack.norm, seeds=rows.tolist())
+        attack.search(oracle)
+        parts.append((oracle.best, oracle.best_distance, oracle.forward, oracle.backward))
+    return [torch.cat(part) for part in zip(*parts, strict=True)]

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from robustlvq.api import AttackSpec, Bounds, Norm, Oracle
+from robustlvq.api import AttackSpec, Bounds, Norm
 from robustlvq.core.registry import Registry
 from robustlvq.run.plan import resolve_attacks
 from robustlvq_foolbox.catalogue import catalogue
 from robustlvq_foolbox.projection import nearest_boundary
-from tests.robustlvq_foolbox.attacks import Plane, attacked, digits
+from tests.robustlvq_foolbox.attacks import Plane, attacked, digits, searched_in
 
 SPECS = {spec.name: spec for spec in catalogue()}
 ROWS = ["fgm", "deepfool-l2", "bim-l2", "fgsm", "deepfool-linf", "bim-linf", "mim"]
@@ -53,16 +53,13 @@ def test_no_sample_is_weaker_than_in_the_paper(name: str) -> None:
 def test_results_do_not_depend_on_the_batch(name: str) -> None:
     x, y, model = digits(20)
     attack = build(name)
-    results = []
-    for size in (1, 7, 32):
-        parts = []
-        for rows in torch.split(torch.arange(len(x)), size):
-            oracle = Oracle(model, x[rows], y[rows], attack.norm, seeds=rows.tolist())
-            attack.search(oracle)
-            parts.append((oracle.best, oracle.best_distance, oracle.forward, oracle.backward))
-        results.append([torch.cat(part) for part in zip(*parts, strict=True)])
-    for other in results[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+    rows = torch.arange(len(x))
+    together, sevens, alone = (
+        searched_in(batches, attack, model, x, y)
+        for batches in (rows.split(32), rows.split(7), rows[::3].split(1))
+    )
+    assert all(torch.equal(a, b) for a, b in zip(together, sevens, strict=True))
+    assert all(torch.equal(a[::3], b) for a, b in zip(together, alone, strict=True))
 
 
 @pytest.fixture
