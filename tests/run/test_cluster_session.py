@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -98,15 +99,25 @@ def cluster():
         yield made
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """Two workers, for tests that leave them alive."""
+    with Cluster() as made:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ROBUSTLVQ_HOME", str(tmp_path_factory.mktemp("workers")))
+            made.scheduler()
+            made.worker()
+            made.worker()
+        yield made
+
+
 def ask(tmp_path, name, **options):
     options = {"samples": 20, "batch_size": 4, "profile": "paper,strong", **options}
     return bench("glvq,gtlvq", "fgm,pointwise-l0", ledger=tmp_path / f"{name}.db", **options)
 
 
-def test_a_cluster_gives_what_this_machine_gives_bit_for_bit(cluster, tmp_path):
-    cluster.worker()
-    cluster.worker()
-    remote = ask(tmp_path, "remote", scheduler=cluster.address, keep_adversarials=True)
+def test_a_cluster_gives_what_this_machine_gives_bit_for_bit(running, tmp_path):
+    remote = ask(tmp_path, "remote", scheduler=running.address, keep_adversarials=True)
     here = ask(tmp_path, "here", keep_adversarials=True)
     assert not remote.failures
     assert ("glvq", "fgm@strong") in remote.record.cells
@@ -124,14 +135,11 @@ def test_a_cluster_gives_what_this_machine_gives_bit_for_bit(cluster, tmp_path):
     assert ask(tmp_path, "remote").id == remote.id
 
 
-def test_the_client_needs_no_torch(cluster, tmp_path):
-    import subprocess
-
-    cluster.worker()
+def test_the_client_needs_no_torch(running, tmp_path):
     code = (
         "import sys, robustlvq.cli.app as app\n"
         f"code = app.run(['bench', '-m', 'glvq', '-a', 'fgm', '-n', '5', '--scheduler', "
-        f"'{cluster.address}', '--ledger', {str(tmp_path / 'x.db')!r}])\n"
+        f"'{running.address}', '--ledger', {str(tmp_path / 'x.db')!r}])\n"
         "print(code, 'torch' in sys.modules)"
     )
     done = subprocess.run(
@@ -185,13 +193,12 @@ def test_a_worker_that_dies_costs_nothing(cluster, tmp_path):
     )
 
 
-def test_what_only_this_process_has_is_said(cluster, points, registry):
+def test_what_only_this_process_has_is_said(running, points, registry):
     with pytest.raises(UsageError, match="is a module of this process"):
-        bench({"m": tiny.Half(tiny.HalfConfig())}, "noise", points, 3, scheduler=cluster.address,
+        bench({"m": tiny.Half(tiny.HalfConfig())}, "noise", points, 3, scheduler=running.address,
               registry=registry)  # fmt: skip
-    cluster.worker()
     # The tiny plugin is not installed where the worker looks.
-    result = bench("half", "noise", points, "all", scheduler=cluster.address, registry=registry)
+    result = bench("half", "noise", points, "all", scheduler=running.address, registry=registry)
     (failure,) = result.failures
     assert "on a worker: unknown attack 'noise'" in failure.message
     assert len(failure.samples) == 12

@@ -1,12 +1,13 @@
-"""Worker processes are tried in fresh interpreters: what this one has done decides nothing."""
+"""Worker processes are tried in processes of their own: what this one has done decides nothing."""
 
 import os
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
+
+from tests.run.forks import Server
 
 START = """
 import os, sys, time
@@ -52,18 +53,29 @@ def pids():
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are used on Linux")
 
 
-def python(code, *arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", START + code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        **options,
-    )
+@pytest.fixture(scope="module")
+def server():
+    made = Server(START)
+    yield made
+    made.close()
 
 
-def test_work_is_done_in_other_processes_with_one_thread_each():
+@pytest.fixture
+def start(server, tmp_path):
+    return lambda code, *arguments: server.run(code, *arguments, folder=tmp_path / "output")
+
+
+@pytest.fixture
+def python(start):
+    def run(code, *arguments):
+        done = start(code, *arguments)
+        done.wait()
+        return done
+
+    return run
+
+
+def test_work_is_done_in_other_processes_with_one_thread_each(python):
     done = python(
         "found = pids(); assert {n for _, n in found} == {1}, found\n"
         "assert os.getpid() not in {pid for pid, _ in found}"
@@ -71,7 +83,7 @@ def test_work_is_done_in_other_processes_with_one_thread_each():
     assert done.returncode == 0, done.stderr
 
 
-def test_after_training_in_this_process_threads_do_the_work():
+def test_after_training_in_this_process_threads_do_the_work(python):
     done = python(
         "torch.ones(3, requires_grad=True).sum().backward(); x = torch.ones(3, 3)\n"
         "found = pids(); assert {n for _, n in found} == {1}, found\n"
@@ -81,7 +93,7 @@ def test_after_training_in_this_process_threads_do_the_work():
     assert done.returncode == 0, done.stderr
 
 
-def test_processes_threads_and_one_worker_agree():
+def test_processes_threads_and_one_worker_agree(python):
     done = python(
         "def run(**o): return bench('half', 'noise,step', data, 'all', batch_size=2,\n"
         "    registry=registry(tiny.Step), **o).distances\n"
@@ -91,7 +103,7 @@ def test_processes_threads_and_one_worker_agree():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_worker_that_dies_costs_no_other_attack_anything():
+def test_a_worker_that_dies_costs_no_other_attack_anything(python):
     done = python(
         "class Dies(tiny.Nothing):\n"
         "    def search(self, oracle): os._exit(3)\n"
@@ -110,7 +122,7 @@ def test_a_worker_that_dies_costs_no_other_attack_anything():
     assert done.returncode == 0, done.stderr
 
 
-def test_only_what_kills_its_worker_alone_is_to_blame(tmp_path):
+def test_only_what_kills_its_worker_alone_is_to_blame(python, tmp_path):
     done = python(
         "class Dies(tiny.Nothing):\n"
         "    def search(self, oracle):\n"
@@ -134,7 +146,7 @@ def test_only_what_kills_its_worker_alone_is_to_blame(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_probe_that_hangs_is_killed_and_threads_do_the_work():
+def test_a_probe_that_hangs_is_killed_and_threads_do_the_work(python):
     done = python(
         "from robustlvq.run import workers\n"
         "def hang():\n"
@@ -147,7 +159,7 @@ def test_a_probe_that_hangs_is_killed_and_threads_do_the_work():
     assert not _alive(int(done.stdout))
 
 
-def test_a_worker_killed_while_it_sends_is_noticed_and_its_shard_computed_again():
+def test_a_worker_killed_while_it_sends_is_noticed_and_its_shard_computed_again(python):
     done = python(
         "def work(shard, stop):\n"
         "    return ShardResult(origin={'x': 'x' * 50_000_000})\n"
@@ -169,7 +181,7 @@ def test_a_worker_killed_while_it_sends_is_noticed_and_its_shard_computed_again(
     assert done.returncode == 0, done.stderr
 
 
-def test_a_worker_killed_while_it_has_nothing_to_do_is_replaced():
+def test_a_worker_killed_while_it_has_nothing_to_do_is_replaced(python):
     done = python(
         "workers = local_workers(lambda shard, stop: ShardResult(origin={'is': 'done'}), 1, cpu)\n"
         "for n in range(5):\n"
@@ -187,7 +199,7 @@ def test_a_worker_killed_while_it_has_nothing_to_do_is_replaced():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_worker_that_dies_and_leaves_a_child_behind_is_noticed():
+def test_a_worker_that_dies_and_leaves_a_child_behind_is_noticed(python):
     done = python(
         "def work(shard, stop):\n"
         "    if os.fork(): os._exit(3)\n"
@@ -203,7 +215,7 @@ def test_a_worker_that_dies_and_leaves_a_child_behind_is_noticed():
     assert done.returncode == 0, done.stderr
 
 
-def test_workers_need_no_room_on_a_disk():
+def test_workers_need_no_room_on_a_disk(python):
     done = python(
         "import tempfile\n"
         "def full(*a, **o): raise OSError(28, 'No space left on device')\n"
@@ -214,7 +226,7 @@ def test_workers_need_no_room_on_a_disk():
 
 
 @pytest.mark.parametrize("threads", [False, True])
-def test_whatever_an_attack_raises_is_its_own_failure(threads):
+def test_whatever_an_attack_raises_is_its_own_failure(python, threads):
     done = python(
         "from robustlvq.errors import AttackError\n"
         "class Mute(Exception):\n"
@@ -240,7 +252,7 @@ def test_whatever_an_attack_raises_is_its_own_failure(threads):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_no_worker_outlives_an_interrupted_run(how, home):
+def test_no_worker_outlives_an_interrupted_run(how, start):
     code = (
         "class Endless(tiny.Nothing):\n"
         "    def __init__(self): pass\n"
@@ -251,24 +263,21 @@ def test_no_worker_outlives_an_interrupted_run(how, home):
         "try: bench('half', 'own', data, 'all', batch_size=4, registry=reg, workers=2)\n"
         "except Cancelled as error: print(error); sys.exit(error.exit_code)"
     )
-    run = subprocess.Popen(
-        [sys.executable, "-c", START + code],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    run = start(code)
     try:
-        workers = [int(run.stdout.readline()) for _ in range(2)]
+        deadline = time.monotonic() + 60
+        while run.stdout.count("\n") < 2:
+            assert time.monotonic() < deadline, run.stderr
+            time.sleep(0.01)
+        workers = [int(pid) for pid in run.stdout.split()]
         assert run.pid not in workers
         if how == signal.SIGINT:
             os.killpg(run.pid, how)  # as a terminal does it
-            out, _ = run.communicate(timeout=60)
-            assert run.returncode == 130
-            assert "the same command goes on from there" in out
+            assert run.wait(60) == 130
+            assert "the same command goes on from there" in run.stdout
     finally:
         run.kill()
         run.wait(60)
-        run.stdout.close()
     deadline = time.monotonic() + 20
     while any(_alive(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.2)
