@@ -296,5 +296,5 @@ def test_seconds_are_those_of_all_epochs(tmp_path: Path) -> None:
     for report in content["progress"]["reports"]:
         report["seconds"] = 1000.0
     torch.save(content, checkpoint)
-    assert train_model("tiny", registry(), output=path).seconds > 2000
-    assert read_weights(path).facts["seconds"] > 2000
+    assert train_model("tiny", registry(), output=path).seconds >= 2000
+    assert read_weights(path).facts["seconds"] >= 2000

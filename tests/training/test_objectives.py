@@ -197,4 +197,5 @@ def test_the_one_of_madry_is_found_without_a_registry(tmp_path: Path) -> None:
         "step_size": 0.01,
         "steps": 2,
         "random_start": True,
+        "precision": "float32",
     }
