@@ -112,8 +112,15 @@ def running(tmp_path_factory):
 
 
 def ask(tmp_path, name, **options):
+    few = {"salt-and-pepper": {"epsilons": 20, "repetitions": 2}}
     options = {"samples": 20, "batch_size": 4, "profile": "paper,strong", **options}
-    return bench("glvq,gtlvq", "fgm,pointwise-l0", ledger=tmp_path / f"{name}.db", **options)
+    return bench(
+        "glvq,gtlvq",
+        "fgm,salt-and-pepper",
+        ledger=tmp_path / f"{name}.db",
+        attack_options=few,
+        **options,
+    )
 
 
 def test_a_cluster_gives_what_this_machine_gives_bit_for_bit(running, tmp_path):
@@ -182,10 +189,10 @@ def test_a_worker_that_dies_costs_nothing(cluster, tmp_path):
     from robustlvq.run.runner import run_benchmark
 
     config = BenchConfig(
-        ("glvq",), ("pointwise-l0",), samples=24, batch_size=2, scheduler=cluster.address
+        ("glvq",), ("pointwise-l0",), samples=12, batch_size=2, scheduler=cluster.address
     )
     record = run_benchmark(config, Registry.discover(), watch=progress_kills)
-    here = bench("glvq", "pointwise-l0", samples=24, ledger=tmp_path / "here.db")
+    here = bench("glvq", "pointwise-l0", samples=12, ledger=tmp_path / "here.db")
     assert not record.failures
     np.testing.assert_array_equal(
         record.cells["glvq", "pointwise-l0"].distance(Norm.L0),
