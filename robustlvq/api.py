@@ -1,6 +1,6 @@
 """The one module that plugins import.
 
-Everything here is stable: a plugin written against it keeps working. What needs torch is
+Everything here is stable: a plugin written against it keeps working. What needs torch or numpy is
 imported when it is first asked for, so that a plugin's ``hooks.py`` can import this module
 without making ``robustlvq list`` slow.
 """
@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from robustlvq.core.config import Config, as_mapping, check_range, config_from
-from robustlvq.core.dataset import Dataset
 from robustlvq.core.hookspecs import hookimpl
 from robustlvq.core.imported import ImportedWeights, Importer
 from robustlvq.core.paths import cache_dir
@@ -42,14 +41,16 @@ from robustlvq.errors import (
 if TYPE_CHECKING:
     from robustlvq.core.certificate import Certificate, Certified, Certifier, certify_samples
     from robustlvq.core.contract import Outcome, Target, attack_samples, sample_seed
+    from robustlvq.core.dataset import Dataset
     from robustlvq.core.distance import distance, distances
     from robustlvq.core.oracle import Attack, Loss, Oracle, cross_entropy, evaluate
 
-_NEEDS_TORCH = {
+_LATER = {
     "Attack": "robustlvq.core.oracle",
     "Certificate": "robustlvq.core.certificate",
     "Certified": "robustlvq.core.certificate",
     "Certifier": "robustlvq.core.certificate",
+    "Dataset": "robustlvq.core.dataset",
     "Loss": "robustlvq.core.oracle",
     "Oracle": "robustlvq.core.oracle",
     "Outcome": "robustlvq.core.contract",
@@ -115,6 +116,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NEEDS_TORCH:
-        return getattr(import_module(_NEEDS_TORCH[name]), name)
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,9 +10,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from robustlvq.core.checks import brief, check_name
 from robustlvq.core.config import as_mapping
 from robustlvq.core.limits import LARGEST, in_words
@@ -22,6 +19,8 @@ from robustlvq.core.weights_header import WeightsHeader, read_header, write_file
 from robustlvq.errors import PluginError, RobustLVQError, UsageError, WeightsError, nearest
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from robustlvq.core.registry import Registry
 
 __all__ = [
@@ -202,6 +201,9 @@ def _keep(reference: str, file: Path, reader: Importer, registry: Registry, agai
         config=config,
         facts={"imported_as": reference, "source": file.name, "source_sha256": digest},
     )
+    # Here, because lists of what is imported need none of it.
+    import numpy as np
+
     # Not ascontiguousarray, which makes a vector of a single number.
     arrays = {key: np.asarray(value, order="C") for key, value in weights.state.items()}
     if _holds(target, header, arrays):
@@ -243,6 +245,8 @@ def _read(reader: Importer, file: Path, reference: str) -> ImportedWeights:
         raise _unreadable(file, error) from error
     except Exception as error:
         raise PluginError(f"importer of {reference!r}: {file}: {brief(error)}") from error
+    import numpy as np
+
     for key, value in weights.state.items():
         if np.asarray(value).dtype.kind not in "biuf":
             raise PluginError(f"importer of {reference!r}: {key} holds no numbers")
