@@ -92,25 +92,37 @@ class PrototypeModel(torch.nn.Module, ABC, Generic[T]):
             known = self._known = state, self._prepare()
         return known[1]
 
-    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """The GLVQ cost of a batch, with the identity for phi.
+    def relative_distances(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The relative distance mu of every sample, negative where it is classified correctly.
 
-        Equation (3) of the paper: the mean of mu = (d+ - d-) / (d+ + d-), where d+ is the
-        distance to the closest prototype of the right class and d- of any other.
+        mu = (d+ - d-) / (d+ + d-), where d+ is the distance to the closest prototype of the
+        right class and d- of any other (section 2 of the paper).
 
         Args:
             x: (N, \\*shape).
             y: Labels (N,), int64.
 
         Returns:
-            A scalar in [-1, 1].
+            (N,) in [-1, 1].
         """
         classes = self._per_class(self.distances(x))
         right = torch.nn.functional.one_hot(y, self.config.classes).bool()
         plus = classes[right]
         minus = classes.masked_fill(right, float("inf")).amin(1)
         total = (plus + minus).clamp_min(torch.finfo(classes.dtype).tiny)
-        return ((plus - minus) / total).mean()
+        return (plus - minus) / total
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The GLVQ cost of a batch, equation (3) of the paper with the identity for phi.
+
+        Args:
+            x: (N, \\*shape).
+            y: Labels (N,), int64.
+
+        Returns:
+            The mean of :meth:`relative_distances`, a scalar in [-1, 1].
+        """
+        return self.relative_distances(x, y).mean()
 
     @torch.no_grad()
     def initialise(self, x: torch.Tensor, y: torch.Tensor, seed: int) -> None:

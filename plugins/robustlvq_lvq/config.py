@@ -15,6 +15,7 @@ __all__ = [
     "GMLVQConfig",
     "GTLVQConfig",
     "LVQConfig",
+    "SigmoidCostConfig",
 ]
 
 
@@ -135,3 +136,18 @@ class CertifiedMarginConfig(Config):
         check_range(owner, "margin", self.margin, 1e-6, 1e6)
         check_range(owner, "nearest", self.nearest, 1, 1e6)
         check_range(owner, "candidates", self.candidates, 1, 1e6)
+
+
+@dataclass(frozen=True)
+class SigmoidCostConfig(Config):
+    """Configuration of :class:`robustlvq_lvq.sigmoid.SigmoidCost`.
+
+    Attributes:
+        slope: Of the sigmoid at the decision boundary, times 4; the higher it is, the less the
+            samples far from the boundary count.
+    """
+
+    slope: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_range(type(self).__name__, "slope", self.slope, 1e-3, 1e3)

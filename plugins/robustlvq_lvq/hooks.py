@@ -11,6 +11,7 @@ from robustlvq_lvq.config import (
     GLVQConfig,
     GMLVQConfig,
     GTLVQConfig,
+    SigmoidCostConfig,
 )
 
 GLVQ, GMLVQ, GTLVQ = (
@@ -100,14 +101,20 @@ def robustlvq_models() -> Sequence[ModelSpec]:
 
 @hookimpl
 def robustlvq_objectives() -> Sequence[ObjectiveSpec]:
-    """What makes prototype models robust: their certified distances."""
+    """What prototype models may be trained by, other than the paper's cost."""
     return [
         ObjectiveSpec(
             "certified-margin",
             "Hinge loss of the distance between two prototypes' regions: GLVQ (L2, L∞), GTLVQ (L2)",
             "robustlvq_lvq.margin:CertifiedMargin",
             CertifiedMarginConfig,
-        )
+        ),
+        ObjectiveSpec(
+            "sigmoid-cost",
+            "LVQ models: a sigmoid of the relative distance mu, in place of mu itself",
+            "robustlvq_lvq.sigmoid:SigmoidCost",
+            SigmoidCostConfig,
+        ),
     ]
 
 
