@@ -18,6 +18,7 @@ EPILOG = (
     "robustlvq train glvq\n\n"
     "robustlvq train cnn --device cuda --epochs 50\n\n"
     "robustlvq train madry --recipe my-recipe.yaml -o my-madry.safetensors\n\n"
+    "robustlvq train gmlvq-49 --set options.slope=10 -o steep.safetensors\n\n"
     "robustlvq train glvq -d fashion-mnist --model-set prototypes_per_class=5 -o my.safetensors"
 )
 
@@ -30,7 +31,10 @@ def train(
         ),
     ],
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="A dataset with a split 'train'.")
+        str,
+        typer.Option(
+            "--dataset", "-d", help="A dataset with a split 'train', or an .npz file with x and y."
+        ),
     ] = "mnist",
     epochs: Annotated[
         int | None, typer.Option(help="At most how many.", show_default="recipe")

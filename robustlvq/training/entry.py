@@ -18,8 +18,8 @@ from robustlvq.api import Config, ConfigError, Dataset, ModelSpec, as_mapping, e
 from robustlvq.core.identity import architecture_of
 from robustlvq.core.paths import make_dir, trained_weights
 from robustlvq.core.registry import Registry
-from robustlvq.core.specs import resolve
 from robustlvq.core.weights import Weights, save_weights
+from robustlvq.data import open_dataset
 from robustlvq.errors import OutputError, UsageError
 from robustlvq.training.config import TrainConfig
 from robustlvq.training.lock import only_one
@@ -82,7 +82,8 @@ def train_model(
     Args:
         name: A registered model.
         registry: Defaults to everything that is installed.
-        dataset: A registered dataset that has a split "train".
+        dataset: A registered dataset that has a split "train", or the path of an ``.npz`` file with
+            ``x`` and ``y``, all of which is trained on.
         data_dir: Where its files are looked for first.
         output: The weight file; defaults to where ``load_model(name)`` looks.
         force: Replace a weight file that is there.
@@ -112,12 +113,11 @@ def train_model(
     checkpoint = path.with_name(path.name + ".checkpoint")
     module = spec.build(model_config)
     as_trainable(module)
-    data, excluded = _training_set(registry, dataset, data_dir)
-    _check_fit(data, spec, model_config)
-    # Before it is trained for hours.
-    test = _open(registry, dataset, "test", data_dir)
-    if test is not None:
-        _check_fit(test, spec, model_config)
+    # The test split as well, before it is trained for hours.
+    data, excluded, test = _open_data(registry, dataset, data_dir)
+    for part in (data, test):
+        if part is not None:
+            _check_fit(part, spec, model_config)
 
     with only_one(path):
         # The one before may just have ended.
@@ -141,8 +141,8 @@ def train_model(
         facts = {
             "data": data.name,
             "data_fingerprint": data.fingerprint,
-            "excluded": excluded,
-            "excluded_dataset": registry.datasets[dataset].held_out if excluded else "",
+            "excluded": excluded.samples,
+            "excluded_dataset": excluded.dataset,
             "recipe": as_mapping(config),
             "seed": config.seed,
             "version": version("robustlvq"),
@@ -167,7 +167,7 @@ def train_model(
         # Hours may have passed since this was checked.
         save_weights(_free_path(path, force), weights)
         checkpoint.unlink(missing_ok=True)
-        return _report(path, accuracy, history, excluded, seconds)
+        return _report(path, accuracy, history, excluded.samples, seconds)
 
 
 def _report(
@@ -197,30 +197,44 @@ def _free_path(path: Path, force: bool) -> Path:
     return path
 
 
-def _open(registry: Registry, name: str, split: str, data_dir: Path | None) -> Dataset | None:
-    spec = registry.datasets[name]
-    if split not in spec.splits:
-        return None
-    found: Dataset = resolve(spec.factory, f"dataset {name!r}")(split, data_dir)
-    return found
+@dataclass(frozen=True)
+class _Excluded:
+    """How many samples of which dataset are not trained on."""
+
+    samples: int = 0
+    dataset: str = ""
 
 
-def _training_set(registry: Registry, name: str, data_dir: Path | None) -> tuple[Dataset, int]:
-    """The training split, and how many of its inputs were held out for evaluation."""
-    data = _open(registry, name, "train", data_dir)
-    if data is None:
+def _open_data(
+    registry: Registry, reference: str, data_dir: Path | None
+) -> tuple[Dataset, _Excluded, Dataset | None]:
+    """What to train on, what was left out of that, and the test split if there is one."""
+    if reference.endswith(".npz"):
+        return open_dataset(reference, registry, data_dir), _Excluded(), None
+    splits = registry.datasets[reference].splits
+    if "train" not in splits:
         raise UsageError(
-            f"dataset {name!r} has no split 'train' (it has: "
-            f"{', '.join(registry.datasets[name].splits)}); choose another with -d"
+            f"dataset {reference!r} has no split 'train' (it has: {', '.join(splits)}); choose "
+            "another with -d"
         )
-    held_out = registry.datasets[name].held_out
-    if not held_out:
-        return data, 0
-    parts = [_open(registry, held_out, s, data_dir) for s in registry.datasets[held_out].splits]
-    unwanted = {image.tobytes() for part in parts if part is not None for image in part.x}
+    data = open_dataset(f"{reference}:train", registry, data_dir)
+    held_out = registry.datasets[reference].held_out
+    excluded = _Excluded()
+    if held_out:
+        whole = len(data.x)
+        data = _without(data, held_out, registry, data_dir)
+        excluded = _Excluded(whole - len(data.x), held_out)
+    test = open_dataset(f"{reference}:test", registry, data_dir) if "test" in splits else None
+    return data, excluded, test
+
+
+def _without(data: Dataset, name: str, registry: Registry, data_dir: Path | None) -> Dataset:
+    """The samples that are in no split of another dataset."""
+    splits = registry.datasets[name].splits
+    parts = [open_dataset(f"{name}:{split}", registry, data_dir) for split in splits]
+    unwanted = {image.tobytes() for part in parts for image in part.x}
     keep = np.array([image.tobytes() not in unwanted for image in data.x])
-    rest = Dataset(f"{data.name} without {held_out}", data.x[keep], data.y[keep])
-    return rest, int((~keep).sum())
+    return Dataset(f"{data.name} without {name}", data.x[keep], data.y[keep])
 
 
 def _check_fit(data: Dataset, spec: ModelSpec, config: Config) -> None:

@@ -16,6 +16,9 @@ __all__ = ["recipe_of"]
 CONTEXT = ("epochs", "objective")
 """Keys without which others of the same file could not be judged."""
 
+OPTION = "options."
+"""How a key begins that is one of the options of the objective."""
+
 
 def recipe_of(
     spec: ModelSpec,
@@ -30,7 +33,7 @@ def recipe_of(
         spec: The model.
         registry: Where objectives are looked up.
         file: A YAML file in place of the recipe of the model.
-        overrides: Values on top.
+        overrides: Values on top; ``options.KEY`` is one option of the objective; the others stay.
 
     Returns:
         The recipe, with every option of its objectives.
@@ -51,7 +54,19 @@ def recipe_of(
         values = _read(path, owner, registry)
     elif isinstance(spec.recipe, Mapping):
         values = spec.recipe
-    return _checked({**values, **(overrides or {})}, owner, registry)
+    return _checked(_overridden(values, overrides or {}), owner, registry)
+
+
+def _overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+    whole = {key: value for key, value in overrides.items() if not key.startswith(OPTION)}
+    single = {key[len(OPTION) :]: overrides[key] for key in overrides if key.startswith(OPTION)}
+    result = {**values, **whole}
+    if single:
+        options = result.get("options", {})
+        if not isinstance(options, Mapping):
+            raise UsageError(f"options.KEY is added to options, which are {options!r}")
+        result["options"] = {**options, **single}
+    return result
 
 
 def _checked(values: Mapping[str, Any], owner: str, registry: Registry) -> TrainConfig:

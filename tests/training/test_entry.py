@@ -145,6 +145,24 @@ def test_other_datasets_are_used_whole_and_need_no_test_split(tmp_path: Path) ->
     assert (report.excluded, report.samples, report.accuracy) == (0, 81, None)
 
 
+def test_a_file_is_trained_on_as_it_is(tmp_path: Path) -> None:
+    file, data = tmp_path / "mine.npz", open_big("train", None)
+    np.savez(file, x=data.x, y=data.y)
+    report = train_model("tiny", registry(), dataset=str(file), output=tmp_path / "a.safetensors")
+    assert (report.excluded, report.samples, report.accuracy) == (0, 81, None)
+    facts = read_weights(report.path).facts
+    assert (facts["data"], facts["excluded_dataset"]) == ("mine.npz", "")
+    for name, problem in (("missing.npz", "missing.npz"), ("mine.npz", "takes inputs of shape")):
+        with pytest.raises((DataError, ConfigError), match=problem):
+            train_model(
+                "tiny",
+                registry(),
+                dataset=str(tmp_path / name),
+                output=tmp_path / "b.safetensors",
+                model_overrides={"shape": (1, 5, 5)},
+            )
+
+
 def test_without_an_output_the_weights_are_found_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,23 @@ def test_every_model_of_ours_has_a_recipe_that_is_in_the_wheel() -> None:
         assert str(REGISTRY.models[name].recipe).replace(":", "/") in packed
 
 
+def test_one_option_of_an_objective_can_be_set() -> None:
+    spec = REGISTRY.models["glvq-robust"]
+    shipped = recipe_of(spec, REGISTRY).options
+    recipe = recipe_of(spec, REGISTRY, overrides={"options.margin": "1.5", "epochs": "2"})
+    assert (recipe.epochs, recipe.options) == (2, {**shipped, "margin": 1.5})
+    for overrides, problem in (
+        ({"options.margn": "1.5"}, "did you mean 'margin'"),
+        ({"options.margin": "wide"}, "margin"),
+        ({"options": "wide", "options.margin": "1.5"}, "which are 'wide'"),
+        ({"options.": "1"}, "certified-margin"),
+    ):
+        with pytest.raises(RobustLVQError, match=problem):
+            recipe_of(spec, REGISTRY, overrides=overrides)
+    with pytest.raises(RobustLVQError, match="without an objective"):
+        recipe_of(REGISTRY.models["glvq"], REGISTRY, overrides={"options.margin": "1"})
+
+
 def test_a_recipe_is_read_without_torch() -> None:
     code = (
         "import sys; from robustlvq.core.registry import Registry; registry = Registry.discover();"
