@@ -262,7 +262,8 @@ class _Words:
 
     Attributes:
         what: What was measured.
-        paper: What to do about an attack that has a stronger form.
+        paper: What to do about an attack that has a stronger form; :data:`BESIDE`, if the run has
+            such forms.
         strong: What to do about one that is that form.
     """
 
@@ -271,7 +272,10 @@ class _Words:
     strong: str
 
     def advice(self, one: _Seen) -> str:
-        return self.strong if "strong" in one.attack.profiles else self.paper
+        if "strong" in one.attack.profiles:
+            return self.strong
+        beside = any("strong" in attack.profiles for attack in one.record.attacks)
+        return BESIDE if beside else self.paper
 
 
 WORDS: dict[Kind, _Words] = {
@@ -296,6 +300,8 @@ WORDS: dict[Kind, _Words] = {
         "a search without bound must succeed on every sample: give it more iterations and restarts",
     ),
 }
+
+BESIDE = "judge by the rows of profile strong, which are in this table"
 
 LIMITED = "this attack can miss without any masking: judge by the worst case, not by it alone"
 

@@ -175,6 +175,14 @@ def test_a_strong_attack_gets_other_advice() -> None:
         assert ("--profile strong" in flag.advice) is named
 
 
+def test_who_ran_the_strong_profile_is_not_told_to_run_it() -> None:
+    paper = Found([INF] * 9, profiles=("paper",))
+    found = find_flags(record_of(i=paper, s=Found([1.0] * 9, profiles=("strong",))))
+    assert [(flag.attack, flag.kind) for flag in found] == [("i", "no-success")]
+    assert "in this table" in found[0].advice
+    assert "--profile" not in found[0].advice
+
+
 def flag(model: str, attack: str, kind: str, masking: bool = True, versus: str = "") -> Flag:
     return Flag(model, attack, kind, 0.5, 50, "m", "do that", versus, masking)  # type: ignore[arg-type]
 
