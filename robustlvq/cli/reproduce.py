@@ -12,7 +12,7 @@ import typer
 
 from robustlvq.cli.names import complete
 from robustlvq.cli.output import print_json, print_unavailable
-from robustlvq.errors import Cancelled, UnknownNameError, UsageError
+from robustlvq.errors import Cancelled, OutputError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from robustlvq.core.registry import Registry
@@ -178,15 +178,13 @@ def table1(
     )
     _check_out(out)
     comparison = _measured(request, registry)
-    if out is not None:
-        from robustlvq.reproduce.write import write_files
-
-        for path in write_files(comparison, out):
-            print(f"wrote {path}", file=sys.stderr)
+    unwritten = _write(comparison, out) if out is not None else None
     if as_json:
         print_json(_document(comparison))
     else:
         _print(comparison)
+    if unwritten is not None:
+        raise unwritten
     raise typer.Exit(_code(comparison, registry))
 
 
@@ -287,6 +285,18 @@ def _check_out(out: str | None) -> None:
 
     # Before hours are spent on what cannot be written.
     check_folder(out)
+
+
+def _write(comparison: Comparison, out: str) -> OutputError | None:
+    """Why the files could not be written: the table is to be printed all the same."""
+    from robustlvq.reproduce.write import write_files
+
+    try:
+        for path in write_files(comparison, out):
+            print(f"wrote {path}", file=sys.stderr)
+    except OutputError as error:
+        return error
+    return None
 
 
 def _measured(request: Request, registry: Registry) -> Comparison:

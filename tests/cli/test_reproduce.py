@@ -15,6 +15,7 @@ import robustlvq
 from robustlvq.core.locate import find_weights
 from robustlvq.core.registry import Registry
 from robustlvq.core.specs import ModelSpec
+from robustlvq.errors import OutputError
 from robustlvq.reproduce.paper_table import ATTACKS, COLUMNS
 from robustlvq.reproduce.run import _is_choice
 from tests.robustlvq_published.files import write_graph
@@ -216,6 +217,18 @@ def test_an_unwritable_folder_is_said_before_anything_is_computed(robustlvq, hom
     assert code == 2
     assert "is not a folder" in err
     assert not (home / "ledger.db").exists()
+
+
+def test_the_table_is_printed_even_if_it_can_no_longer_be_written(robustlvq, tmp_path, monkeypatch):
+    def full(path, text):
+        raise OutputError(f"cannot write {path}: no space")
+
+    monkeypatch.setattr("robustlvq.reproduce.write._write", full)
+    out = tmp_path / "out"
+    code, text, err = robustlvq("reproduce", "table1", *FEW, "-m", "glvq", "--out", out)
+    assert code == 2
+    assert "cells within tolerance" in text
+    assert err.splitlines()[-1] == f"error: cannot write {out / 'table1.csv'}: no space"
 
 
 def test_failed_attacks_are_named_and_the_exit_code_says_so(robustlvq, monkeypatch):
