@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import groupby
 
+from robustlvq.core.types import Norm
 from robustlvq.reproduce.paper_table import CLEAN, COLUMNS, PRINTED, SOURCE, Column, Row
 from robustlvq.reproduce.table import Comparison, Entry, Number
 from robustlvq.reproduce.wording import (
@@ -34,8 +35,8 @@ SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
 BOXES = (
-    r"\providecommand{\rlvqwhite}{{\fboxsep0pt\fbox{\phantom{\rule{1ex}{1ex}}}}}",
-    r"\providecommand{\rlvqblack}{\rule{1.2ex}{1.2ex}}",
+    r"\providecommand{\rlvqwhite}{{\fboxsep0pt\fbox{\phantom{\rule{1ex}{1ex}}}}}%",
+    r"\providecommand{\rlvqblack}{\rule{1.2ex}{1.2ex}}%",
 )
 
 
@@ -48,9 +49,11 @@ def escaped(text: str) -> str:
 def latex(comparison: Comparison) -> str:
     """A ``tabular``, to be ``\\input`` into a table; needs no package.
 
-    As in the paper, attacks are rows in groups by norm, and every model has its median and its
-    accuracy; below each line stands the paper's in small type. The most robust model of a line
-    is bold, and a number outside the tolerance has ! or ? and the letters of known causes.
+    As in the paper, attacks are rows in groups by norm, every model has its median and its
+    accuracy, the most robust model of a line is bold, and that of a worst case is underlined too;
+    below each line stands the paper's in small type. A number outside the tolerance has ! or ? and
+    the letters of known causes. What is not compared has * or ~. A line in which something is not
+    compared, or not there, has no most robust model.
     """
     columns = comparison.columns
     width = 2 + 2 * len(columns)
@@ -68,7 +71,8 @@ def latex(comparison: Comparison) -> str:
             group = {"l2": "$L^2$", "linf": r"$L^\infty$", "l0": "$L^0$"}[row.norm.value]
         norm = row.norm
         entries = comparison.line(row)
-        best = _best([(e.median.ours, e.column.name) for e in entries if e.median])
+        fair = all(entry.is_compared for entry in entries)
+        best = _best([(e.median.ours, e.column.name) for e in entries if e.median and fair])
         ours = [_ours(entry, entry.column.name == best) for entry in entries]
         # The paper's best stays the best, whether or not that model was measured here.
         best = _best([(PRINTED[row.key, c.name].median, c.name) for c in COLUMNS if row.norm])
@@ -120,20 +124,31 @@ def _ours(entry: Entry, best: bool) -> str:
         return r"\multicolumn{2}{c}{--}"
     acc = f"{entry.acc.ours:.0f}" + _mark(entry, entry.acc)
     if entry.median is None or entry.row.norm is None:
-        return rf"\multicolumn{{2}}{{c}}{{{acc}}}"
-    median = escaped(measured_median(entry.median.ours, entry.row.norm))
-    median = rf"\textbf{{{median}}}" if best else median
-    star = "$^{*}$" if entry.lacking else ""
-    return f"{median}{_mark(entry, entry.median)} & {acc}{star}"
+        return rf"\multicolumn{{2}}{{c}}{{{acc}{_reservation(entry)}}}"
+    median = _median(measured_median(entry.median.ours, entry.row.norm), entry, best)
+    return f"{median}{_mark(entry, entry.median)} & {acc}{_reservation(entry)}"
 
 
 def _paper(entry: Entry, best: bool) -> str:
     acc = rf"{{\scriptsize {entry.printed.acc:.0f}}}"
     if entry.row.norm is None:
         return rf"\multicolumn{{2}}{{c}}{{{acc}}}"
-    median = escaped(printed_median(entry.printed.median, entry.row.norm))
-    median = rf"\textbf{{{median}}}" if best else median
+    median = _median(printed_median(entry.printed.median, entry.row.norm), entry, best)
     return rf"{{\scriptsize {median}}} & {acc}"
+
+
+def _median(text: str, entry: Entry, best: bool) -> str:
+    if entry.row.norm is Norm.LINF:
+        text = text.removeprefix("0")  # .17, as in the paper
+    median = escaped(text)
+    median = rf"\textbf{{{median}}}" if best else median
+    return rf"\underline{{{median}}}" if best and entry.row.is_worst else median
+
+
+def _reservation(entry: Entry) -> str:
+    """The signs of what is not compared."""
+    signs = ("*" if entry.lacking else "") + ("" if entry.at_random else r"\sim")
+    return f"$^{{{signs}}}$" if signs else ""
 
 
 def _mark(entry: Entry, number: Number) -> str:

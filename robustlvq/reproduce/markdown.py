@@ -6,6 +6,7 @@ from robustlvq.reproduce.paper_table import SOURCE, Row
 from robustlvq.reproduce.table import Comparison, Entry, Number
 from robustlvq.reproduce.wording import (
     MISSING,
+    UNFINISHED,
     difference,
     footnotes,
     heading,
@@ -67,7 +68,8 @@ def _cell(row: Row, entry: Entry) -> str:
             ratio(entry.median),
         ]
         parts.insert(0, _triple(own, entry, entry.median))
-    return " · ".join(parts) + (r" \*" if entry.lacking else "")
+    signs = ("*" if entry.lacking else "") + ("" if entry.at_random else UNFINISHED)
+    return " · ".join(parts) + (f" {escaped(signs)}" if signs else "")
 
 
 def _triple(parts: list[str], entry: Entry, number: Number) -> str:

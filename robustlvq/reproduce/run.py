@@ -21,6 +21,9 @@ from robustlvq.run.runner import ledger_of
 
 __all__ = ["Attacked", "Measured", "measure"]
 
+FAILING = 0.01
+"""The share of samples on which an attack may fail: so few hardly move a median."""
+
 Ids = npt.NDArray[np.int64]
 
 
@@ -34,8 +37,9 @@ class Attacked:
         box: "white" or "black".
         asked: How many samples were asked for.
         failed: On how many of them the attack failed.
-        at_random: Whether the samples are a random choice; what is unfinished has the first ones
-            of the dataset.
+        at_random: Whether the samples are a random choice. What is unfinished has the first ones
+            of the dataset; and where the attack failed on more than 1 %, those that are left may
+            be the easy ones.
     """
 
     rows: Rows
@@ -79,6 +83,7 @@ class Measured:
         attacks: The rows that were asked for, in order.
         results: By (attack, model).
         clean: By model, whether samples (n,) are classified as their label.
+        unfinished: The models whose ``clean`` is not over a random choice.
         missing: The columns left out, for they have no weights here.
         cure: How to get them.
         failures: What went wrong, one line each.
@@ -91,6 +96,7 @@ class Measured:
     attacks: tuple[str, ...]
     results: Mapping[tuple[str, str], Attacked]
     clean: Mapping[str, npt.NDArray[np.bool_]]
+    unfinished: frozenset[str] = frozenset()
     missing: tuple[str, ...] = ()
     cure: str = ""
     failures: tuple[str, ...] = field(default=())
@@ -126,6 +132,7 @@ def measure(request: Request, registry: Registry, *, progress: bool = False) -> 
             failures += [str(one) for one in result.failures if not one.attack]
     results: dict[tuple[str, str], Attacked] = {}
     clean: dict[str, npt.NDArray[np.bool_]] = {}
+    unfinished: set[str] = set()
     with Ledger(ledger_of(benches[0])) as ledger:
         for config in benches:
             question = resolve(config, registry, {}, dataset)
@@ -133,9 +140,12 @@ def measure(request: Request, registry: Registry, *, progress: bool = False) -> 
             found, lines = reader.results()
             results.update(found)
             failures += lines
-            for name, right in reader.clean(found).items():
+            for name, (samples, right) in reader.clean(found).items():
                 if len(right) > len(clean.get(name, ())):
                     clean[name] = right
+                    unfinished -= {name}
+                    if not _is_choice(samples, dataset):
+                        unfinished |= {name}
     return Measured(
         request=request,
         dataset=dataset.name,
@@ -144,6 +154,7 @@ def measure(request: Request, registry: Registry, *, progress: bool = False) -> 
         attacks=attacks,
         results=results,
         clean=clean,
+        unfinished=frozenset(unfinished),
         missing=chosen.missing,
         cure=chosen.cure,
         failures=tuple(dict.fromkeys(failures)),
@@ -176,20 +187,21 @@ class _Reader:
                         lines.append(f"{name} / {attack}: {failure.message}")
                 here = np.isin(rows["sample"], wanted) & ~np.isin(rows["sample"], failed)
                 rows = rows[here]
+            tried = np.union1d(rows["sample"], failed).astype(np.int64)
             found[attack, name] = Attacked(
                 rows=rows,
                 norm=key.norm,
                 box=self.boxes[attack],
                 asked=len(wanted),
                 failed=len(failed),
-                at_random=_is_choice(rows["sample"].astype(np.int64), dataset),
+                at_random=_is_choice(tried, dataset) and len(failed) <= FAILING * len(tried),
             )
         return found, lines
 
     def clean(
         self, results: Mapping[tuple[str, str], Attacked]
-    ) -> dict[str, npt.NDArray[np.bool_]]:
-        """Whether the samples that are known are classified as their label, by model."""
+    ) -> dict[str, tuple[Ids, npt.NDArray[np.bool_]]]:
+        """The samples that are known, and whether they are classified as their label, by model."""
         wanted, dataset = self.question.samples, self.question.dataset
         right = {}
         for model in self.header["models"]:
@@ -202,7 +214,8 @@ class _Reader:
             if not len(known) and own:
                 longest = max(own, key=len)
                 samples, predicted = longest["sample"], longest["clean"]
-            right[name] = predicted == dataset.y[samples.astype(np.int64)]
+            ids = samples.astype(np.int64)
+            right[name] = ids, predicted == dataset.y[ids]
         return right
 
 

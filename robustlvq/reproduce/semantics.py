@@ -21,9 +21,10 @@ from robustlvq.core.paths import expanded
 from robustlvq.core.registry import Registry
 from robustlvq.data import open_dataset
 from robustlvq.ledger import Images, Ledger, cell_keys
-from robustlvq.metrics import acc, interval
+from robustlvq.metrics import interval
 from robustlvq.reproduce.findings import ALIGNMENT, JUDGED, Fact
 from robustlvq.reproduce.request import Request, choose
+from robustlvq.reproduce.table import accuracy_interval
 from robustlvq.run.question import resolve
 from robustlvq.run.runner import ledger_of
 
@@ -176,9 +177,8 @@ def _facts(
         return
     low, high = interval(partial(np.mean, axis=-1), found.cosine)
     yield (ALIGNMENT, name), Fact(float(found.cosine.mean()), low, high)
-    low, high = interval(partial(acc, threshold=0.5), found.judged)
     share = 100 * float(found.judged.mean())
-    yield (JUDGED, name), Fact(share, 100 * low, 100 * high)
+    yield (JUDGED, name), Fact(share, *accuracy_interval(found.judged, 0.5))
 
 
 def _genuine(dataset: Dataset, request: Request, registry: Registry) -> tuple[Dataset, bool]:

@@ -16,7 +16,7 @@ from robustlvq.reproduce.paper_table import CLEAN, COLUMNS, PRINTED, ROWS, Colum
 from robustlvq.reproduce.run import Attacked, Measured
 from robustlvq.reproduce.tolerance import Agreement, accuracy_band, judge, median_band
 
-__all__ = ["Comparison", "Entry", "Number", "compare", "worst_of"]
+__all__ = ["Comparison", "Entry", "Number", "accuracy_interval", "compare", "worst_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class Number:
 
     Attributes:
         ours: As measured; a median distance, or an accuracy in percent.
-        low, high: Its 95 % bootstrap interval.
+        low, high: Its 95 % bootstrap interval; for an accuracy see :func:`accuracy_interval`.
         paper: As printed.
         agreement: See :func:`robustlvq.reproduce.tolerance.judge`.
         notes: Known causes of a deviation, if there is one.
@@ -67,7 +67,8 @@ class Entry:
         median: None in the row of the clean accuracy, and where there is no sample.
         acc: None where there is no sample.
         lacking: The attacks that a worst case is not taken over; it is then not compared.
-        at_random: Whether the samples are a random choice.
+        at_random: Whether the samples are a random choice; see
+            :class:`robustlvq.reproduce.run.Attacked`.
         masked: The share of samples on which a gradient vanished and nothing was found.
         forward, backward, seconds: Queries and time per sample; nan for what is not one attack.
     """
@@ -153,7 +154,8 @@ class Comparison:
         compared = [entry for entry in self.entries if entry.is_compared]
         numbers = [number for entry in compared for number in entry.numbers]
         unfinished = sum(bool(entry.numbers) and not entry.at_random for entry in self.entries)
-        later = f"{unfinished} cells are unfinished and not compared" if unfinished else ""
+        cells = "cell is" if unfinished == 1 else "cells are"
+        later = f"{unfinished} {cells} unfinished and not compared" if unfinished else ""
         if not compared:
             return later or "nothing to compare yet"
         within = sum(entry.is_within for entry in compared)
@@ -212,6 +214,25 @@ def worst_of(
     return common, smallest
 
 
+def accuracy_interval(delta: Floats, limit: float) -> tuple[float, float]:
+    """The 95 % interval of the accuracy in percent.
+
+    That of the bootstrap; where all samples agree, which leaves that without any width, the exact
+    one of the binomial distribution (Clopper and Pearson 1934).
+
+    Args:
+        delta: Adversarial distances (n,), n >= 1.
+        limit: The threshold.
+    """
+    low, high = interval(partial(acc, threshold=limit), delta, resample=_at(resample_acc, limit))
+    unseen = 1 - 0.025 ** (1 / len(delta))
+    if low == high == 0:
+        high = unseen
+    elif low == high == 1:
+        low = 1 - unseen
+    return 100 * low, 100 * high
+
+
 def _columns(measured: Measured) -> tuple[Column, ...]:
     return tuple(column for column in COLUMNS if column.name in measured.models)
 
@@ -221,7 +242,15 @@ def _clean(measured: Measured, column: Column) -> Entry:
     # As a distance: 0 for a mistake, so that the accuracy is that of the threshold 0.
     values = right.astype(np.float64)
     number = _accuracy(measured, CLEAN, column, values, 0.0) if len(values) else None
-    return Entry(CLEAN, column, len(values), len(values), acc=number)
+    asked = [one.asked for (_, name), one in measured.results.items() if name == column.name]
+    return Entry(
+        CLEAN,
+        column,
+        len(values),
+        max(asked, default=len(values)),
+        acc=number,
+        at_random=column.name not in measured.unfinished,
+    )
 
 
 def _attack(measured: Measured, row: Row, column: Column) -> Entry:
@@ -285,8 +314,7 @@ def _threshold(measured: Measured, row: Row, column: Column, delta: Floats) -> N
 def _accuracy(measured: Measured, row: Row, column: Column, delta: Floats, limit: float) -> Number:
     ours = 100 * float(acc(delta, limit))
     paper = PRINTED[row.key, column.name].acc
-    shares = interval(partial(acc, threshold=limit), delta, resample=_at(resample_acc, limit))
-    ends = 100 * shares[0], 100 * shares[1]
+    ends = accuracy_interval(delta, limit)
     agreement = judge(ours, ends, accuracy_band(paper))
     deviation = abs(ours - paper)
     notes = notes_on(row.key, column.name, "acc", measured.request.weights, deviation)

@@ -16,6 +16,7 @@ from robustlvq.reproduce.paper_table import CLEAN, Row
 from robustlvq.reproduce.table import Comparison, Entry, Number
 from robustlvq.reproduce.wording import (
     MISSING,
+    UNFINISHED,
     difference,
     footnotes,
     heading,
@@ -63,7 +64,8 @@ class View:
             lines = [line for row in rows for line in self._lines(row)]
             for start, stop in _cuts(lines, self._models(), options.max_width):
                 yield Text()
-                yield self._draw(title, lines, start, stop)
+                yield Text(title, style="bold")
+                yield self._draw(lines, start, stop)
         yield Text()
         for note in footnotes(self.comparison):
             yield Text(note, style="red" if note.startswith("failed") else "dim")
@@ -90,7 +92,7 @@ class View:
             Line("  paper", tuple(map(_paper, entries)), "dim"),
             Line("  difference", tuple(map(_difference, entries))),
         ]
-        if any(entry.n != self._usual for entry in entries):
+        if any(entry.n != self._usual or not entry.at_random for entry in entries):
             lines.append(Line("  n", tuple(map(_count, entries)), "dim"))
         return lines
 
@@ -100,10 +102,8 @@ class View:
         count = self.comparison.measured.request.samples
         return count if isinstance(count, int) else self.comparison.measured.size
 
-    def _draw(self, title: str, lines: Sequence[Line], start: int, stop: int) -> Table:
+    def _draw(self, lines: Sequence[Line], start: int, stop: int) -> Table:
         table = Table(
-            title=Text(title, style="bold"),
-            title_justify="left",
             box=SIMPLE_HEAD,
             pad_edge=False,
             show_edge=False,
@@ -158,7 +158,7 @@ def _pair(median: str, acc: str) -> str:
 
 
 def _count(entry: Entry) -> str:
-    return f"{entry.n:,}{'' if entry.at_random else '~'} "
+    return f"{entry.n:,}{' ' if entry.at_random else UNFINISHED}"
 
 
 def _cuts(lines: Sequence[Line], models: Sequence[str], width: int) -> Iterator[tuple[int, int]]:

@@ -14,6 +14,7 @@ from robustlvq.reproduce.tolerance import ACCURACY, MEDIAN
 
 __all__ = [
     "MISSING",
+    "UNFINISHED",
     "difference",
     "footnotes",
     "heading",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 MISSING = "–"
+UNFINISHED = "~"
 DECIMALS = {Norm.L2: 1, Norm.LINF: 2, Norm.L0: 0}
 SIGNS = {"within": "", "chance": "?", "outside": "!"}
 
@@ -149,7 +151,8 @@ def _incomplete(entries: Sequence[Entry]) -> list[str]:
         lines.append(f"{MISSING}: no result yet")
     if any(not entry.at_random for entry in entries):
         lines.append(
-            "n~: unfinished, so not compared; its samples are the first ones, not a random choice"
+            f"{UNFINISHED}: unfinished, or failed on more than 1 % of the samples, so not "
+            "compared: those that are left are no random choice"
         )
     if any(entry.failed for entry in entries):
         lines.append("the samples on which an attack failed are left out of its cell")

@@ -40,7 +40,8 @@ def records(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _record(entry: Entry) -> dict[str, Any]:
     row, column = entry.row, entry.column
-    notes = dict.fromkeys(note.id for number in entry.numbers for note in number.notes)
+    numbers = entry.numbers if entry.is_compared else ()
+    notes = dict.fromkeys(note.id for number in numbers for note in number.notes)
     return {
         "model": column.name,
         "prototypes_per_class": column.prototypes or None,

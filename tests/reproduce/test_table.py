@@ -3,8 +3,9 @@ from __future__ import annotations
 from math import inf, isnan
 
 import numpy as np
+import pytest
 
-from robustlvq.reproduce.table import Comparison, Entry, compare
+from robustlvq.reproduce.table import Comparison, Entry, accuracy_interval, compare
 from tests.reproduce.made import attacked, measured
 
 L2 = ("fgm", "deepfool-l2", "bim-l2", "gaussian-blur", "pointwise-l2", "boundary")
@@ -102,6 +103,33 @@ def test_clean_accuracy() -> None:
     assert entry.acc is not None
     assert (entry.acc.ours, entry.acc.paper, entry.acc.agreement) == (97.0, 99.0, "within")
     assert entry.median is None
+
+
+def test_a_clean_accuracy_over_the_first_samples_is_not_compared() -> None:
+    results = {("fgm", "cnn"): attacked("fgm", np.full(9, 2.1), asked=100)}
+    clean = {"cnn": np.ones(50, dtype=bool)}
+    entry = cell(compare(measured(results, clean, unfinished=frozenset(["cnn"]))), "clean")
+    assert (entry.n, entry.asked, entry.is_compared) == (50, 100, False)
+    assert cell(compare(measured(results, clean)), "clean").is_compared
+
+
+@pytest.mark.parametrize("n", [1, 5, 90, 1000])
+def test_an_accuracy_of_none_or_all_has_the_exact_interval(n: int) -> None:
+    """The ends at which what was seen has a probability of 2.5 %."""
+    low, high = accuracy_interval(np.zeros(n), 0.5)
+    assert low == 0
+    assert (1 - high / 100) ** n == pytest.approx(0.025)
+    low, high = accuracy_interval(np.ones(n), 0.5)
+    assert high == 100
+    assert (low / 100) ** n == pytest.approx(0.025)
+
+
+def test_five_samples_without_a_mistake_do_not_contradict_the_paper() -> None:
+    results = {("fgm", "gmlvq"): attacked("fgm", [1.0])}
+    for count, agreement in ((5, "chance"), (100, "outside")):
+        entry = cell(compare(measured(results, {"gmlvq": np.ones(count)})), "clean", "gmlvq")
+        assert entry.acc is not None
+        assert entry.acc.agreement == agreement  # 88 %
 
 
 def test_a_known_cause_stands_only_beside_what_deviates() -> None:
