@@ -221,8 +221,10 @@ def findings(
     if on not in ("both", "paper", "ours"):
         raise UnknownNameError("choice for --on", on, ("both", "paper", "ours"))
     from robustlvq.reproduce.verdicts import Verdicts, judged, printed
+    from robustlvq.reproduce.wording import absences
 
     columns: dict[str, Verdicts] = {} if on == "ours" else {"paper": printed()}
+    absent: list[str] = []
     code = 0
     if on != "paper":
         request, registry = _prepare(
@@ -244,6 +246,7 @@ def findings(
         comparison = _measured(request, registry)
         with _stoppable():
             columns.update(judged(comparison, registry, progress=True))
+        absent = absences(comparison.measured)
         code = _code(comparison, registry)
     if as_json:
         print_json([verdicts.to_json(name) for name, verdicts in columns.items()])
@@ -251,6 +254,8 @@ def findings(
         from robustlvq.reproduce.verdicts import to_text
 
         print(to_text(columns))
+    for line in absent:
+        print(line, file=sys.stderr)
     raise typer.Exit(code)
 
 

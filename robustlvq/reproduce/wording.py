@@ -9,12 +9,14 @@ from robustlvq.core.types import Norm
 from robustlvq.metrics import THRESHOLDS
 from robustlvq.reproduce.notes import NOTES, Note, letter
 from robustlvq.reproduce.paper_table import CLEAN, SAMPLES, Row
+from robustlvq.reproduce.run import Measured
 from robustlvq.reproduce.table import Comparison, Entry, Number
 from robustlvq.reproduce.tolerance import ACCURACY, MEDIAN
 
 __all__ = [
     "MISSING",
     "UNFINISHED",
+    "absences",
     "difference",
     "footnotes",
     "heading",
@@ -132,9 +134,16 @@ def footnotes(comparison: Comparison) -> list[str]:
         lines.append("the weights are not the paper's, whose models differ by their training")
     if (measured.dataset, measured.size) != ("mnist:test", SAMPLES):
         lines.append(f"the paper used all {SAMPLES:,} test images of MNIST, not {measured.dataset}")
+    return [*lines, *absences(measured)]
+
+
+def absences(measured: Measured) -> list[str]:
+    """The models without weights, and what failed."""
+    lines = [f"failed: {line}" for line in measured.failures]
     if measured.missing:
-        lines.append(f"left out, no weights here: {', '.join(measured.missing)} ({measured.cure})")
-    return [*lines, *(f"failed: {line}" for line in measured.failures)]
+        models = ", ".join(measured.missing)
+        lines.insert(0, f"left out, no weights here: {models} ({measured.cure})")
+    return lines
 
 
 def _incomplete(entries: Sequence[Entry]) -> list[str]:

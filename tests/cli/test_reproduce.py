@@ -262,8 +262,10 @@ def test_findings_beside_what_is_there(robustlvq):
     bench = "bench", "-m", "glvq", "-d", "mnist-5k", "-n", "3", "-a", "bim", "--workers", "1"
     assert robustlvq(*bench)[0] == 0
     there = "reproduce", "findings", "-d", "mnist-5k", "-n", "3", "--no-compute"
-    code, out, _ = robustlvq(*there, *images)
+    code, out, err = robustlvq(*there, *images)
     assert code == 0
+    (line,) = err.splitlines()
+    assert line.startswith("left out, no weights here: cnn, madry, glvq-128, gmlvq-49, gtlvq-10 (")
     assert "adversarials of deepfool-l2 and bim-l2 with images: glvq 0" in out
     for title in ("highly robust", "susceptible", "More prototypes", "semantic sense"):
         assert title in out
@@ -271,6 +273,21 @@ def test_findings_beside_what_is_there(robustlvq):
     assert [one["on"] for one in json.loads(out)][:2] == ["paper", "ours"]
     ours = json.loads(out)[1]["findings"]
     assert [one["verdict"] for one in ours] == ["undecided"] * 4
+
+
+def test_findings_say_what_failed(robustlvq, monkeypatch):
+    def broken(self, oracle):
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr("robustlvq_foolbox.fast_gradient.FastGradient.search", broken)
+    bench = "bench", "-m", "glvq", "-d", "mnist-5k", "-n", "3", "-a", "fgm", "--workers", "1"
+    assert robustlvq(*bench)[0] == 1
+    there = "reproduce", "findings", "-d", "mnist-5k", "-n", "3", "--no-compute", "--images", "0"
+    for more in ((), ("--json",)):
+        code, out, err = robustlvq(*there, *more)
+        assert code == 1
+        assert "failed: glvq / fgm: " in err.splitlines()[-1]
+        assert "no such luck" not in out
 
 
 def test_every_row_is_run_by_default():
