@@ -274,6 +274,9 @@ def _prepare(**given: Any) -> tuple[Request, Registry]:
         values["data_dir"] = str(values["data_dir"])
     if values["weights"] not in ("zoo", "published"):
         raise UnknownNameError("choice for --weights", values["weights"], ("zoo", "published"))
+    if values["weights"] == "published" and "models" in values:
+        # As `robustlvq bench` calls them.
+        values["models"] = tuple(name.removeprefix("published/") for name in values["models"])
     request = config_from(Request, values, "reproduce")
     registry = Registry.discover()
     print_unavailable(registry)

@@ -175,8 +175,10 @@ def test_the_papers_own_weights_from_a_folder(robustlvq, home, tmp_path):
     assert "failed: model gmlvq: " in out
     assert "gmlvq.pb" in out
     assert (home / "imported" / "published" / "glvq.safetensors").is_file()
-    code, out, _ = robustlvq(*given, *FEW, "-m", "glvq")
-    assert code == 0
+    for name in ("glvq", "published/glvq"):
+        code, out, _ = robustlvq(*given, *FEW, "-m", name)
+        assert code == 0
+        assert "gmlvq" not in out
 
 
 @pytest.mark.parametrize(
@@ -186,6 +188,7 @@ def test_the_papers_own_weights_from_a_folder(robustlvq, home, tmp_path):
         (("-a", "ddn"), 2, "'ddn' is no row of Table 1"),
         (("--weights", "publisht"), 2, "did you mean 'published'?"),
         (("-m", "glvq-49"), 2, "unknown model of Table 1 'glvq-49'"),
+        (("-m", "published/glvq"), 2, "unknown model of Table 1 'published/glvq'"),
         (("-m", "cnn"), 1, "robustlvq train NAME"),
         (("-n", "0"), 2, "samples = 0"),
         (("-n", "5001"), 2, "cannot take 5001 samples"),
