@@ -37,7 +37,9 @@ def _with_strong(spec: AttackSpec) -> AttackSpec:
     """The spec with what it is in the profile ``strong``."""
     if spec.name in STRONGER:
         factory, config = STRONGER[spec.name]
-        variant = Variant(f"robustlvq_foolbox.{factory}", config)
+        variant = Variant(
+            f"robustlvq_foolbox.{factory}", config, fixed_radius=spec.name in FIXED_RADIUS
+        )
         return replace(spec, profiles={**spec.profiles, "strong": variant})
     if spec.name not in STRONG_EXTRAS:
         return spec
@@ -234,6 +236,9 @@ STRONGER: Mapping[str, tuple[str, type[Config]]] = {
 }
 """What is another attack in the profile ``strong``: the paper's rows that need gradients, and
 PGD within a fixed radius."""
+
+FIXED_RADIUS = {"pgd-linf"}
+"""Which of them look within a radius that is set beforehand."""
 
 STRONG_EXTRAS: Mapping[str, Mapping[str, Any]] = {
     "carlini-wagner": {"steps": 200, "stepsize": 0.05},

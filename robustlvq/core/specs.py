@@ -142,12 +142,15 @@ class Variant:
 
     Attributes:
         version: Raised whenever the results of this implementation change.
+        fixed_radius: Whether it looks within a radius that is set beforehand, so that finding
+            nothing is an answer and no sign of a search that failed.
     """
 
     factory: Factory
     config: type[Config] = Config
     defaults: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     version: int = 1
+    fixed_radius: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,8 @@ class AttackSpec(Spec):
         in_all: Profiles in which an extra is run for ``-a all`` all the same.
         order: Place among the attacks of its norm in tables; equal ones are sorted by name.
         version: Raised whenever the results of ``factory`` change.
+        fixed_radius: Whether ``factory`` looks within a radius that is set beforehand
+            (:class:`Variant`).
     """
 
     norm: Norm = Norm.L2
@@ -181,6 +186,7 @@ class AttackSpec(Spec):
     in_all: tuple[str, ...] = ()
     order: int = 100
     version: int = 1
+    fixed_radius: bool = False
     kind_of_spec: ClassVar[str] = "attack"
 
     def __post_init__(self) -> None:
@@ -197,6 +203,7 @@ class AttackSpec(Spec):
             check_name(profile, f"{owner}: in_all")
         check_integer(self.order, owner, "order")
         check_integer(self.version, owner, "version")
+        _check_flag(self.fixed_radius, owner)
         check_mapping(self.profiles, owner, "profiles")
         for profile, variant in self.profiles.items():
             of_profile = f"{owner}, profile {profile!r}"
@@ -206,10 +213,11 @@ class AttackSpec(Spec):
             check_factory(variant.factory, of_profile)
             check_config(variant.config, variant.defaults, of_profile)
             check_integer(variant.version, of_profile, "version")
+            _check_flag(variant.fixed_radius, of_profile)
 
     def variant(self, profile: str) -> Variant:
         """The implementation that ``profile`` uses."""
-        own = Variant(self.factory, self.config, self.defaults, self.version)
+        own = Variant(self.factory, self.config, self.defaults, self.version, self.fixed_radius)
         return self.profiles.get(profile, own)
 
     def is_in_all(self, profile: str) -> bool:
@@ -227,6 +235,10 @@ class AttackSpec(Spec):
         owner = f"attack {self.name!r}"
         factory = resolve(self.variant(profile).factory, owner)
         return factory(config if config is not None else self.configure(profile))
+
+
+def _check_flag(value: object, owner: str) -> None:
+    require(isinstance(value, bool), owner, "fixed_radius", value, "True or False")
 
 
 @dataclass(frozen=True)

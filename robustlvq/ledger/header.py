@@ -18,7 +18,7 @@ ATTACK = {
     "version": int,
     "config": dict,
 }
-SINCE = {"attack": str, "profiles": list}
+SINCE = {"attack": str, "profiles": list, "fixed_radius": bool}
 """What attacks of older runs do not have."""
 
 FAILURE = {"message": str, "model": str}
@@ -33,7 +33,13 @@ HEADER = {
     "attacks": list,
     "failures": list,
 }
-WORDS = {str: "text", int: "a whole number", dict: "a mapping", list: "a list"}
+WORDS = {
+    str: "text",
+    int: "a whole number",
+    dict: "a mapping",
+    list: "a list",
+    bool: "true or false",
+}
 
 
 STATES = ("running", "stopped", "complete")
@@ -70,7 +76,8 @@ def _has(value: object, kinds: Mapping[str, type], owner: str) -> None:
     for key, kind in kinds.items():
         if key not in value:
             raise ValueError(f"{owner}{key} is missing")
-        if not isinstance(value[key], kind) or isinstance(value[key], bool):
+        # To Python, True is an int as well.
+        if not isinstance(value[key], kind) or isinstance(value[key], bool) is not (kind is bool):
             raise ValueError(f"{owner}{key} is not {WORDS[kind]}")
 
 

@@ -68,6 +68,7 @@ class AttackInfo:
         config: Its configuration.
         version: Of its implementation.
         profiles: The profiles of the run that have this implementation.
+        fixed_radius: Whether it looks within a radius that is set beforehand.
     """
 
     name: str
@@ -76,6 +77,7 @@ class AttackInfo:
     config: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
     profiles: tuple[str, ...] = ()
+    fixed_radius: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ def assemble(
                 config=attack["config"],
                 version=attack["version"],
                 profiles=tuple(attack.get("profiles", profiles)),
+                fixed_radius=attack.get("fixed_radius", False),
             )
             for attack in header["attacks"]
         ),

@@ -164,7 +164,7 @@ def _vanishing(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
 
 def _weaker(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
     """Some black-box attack is far closer, in the norm of the white-box attack."""
-    if not one.is_iterative:
+    if not one.is_iterative or one.attack.fixed_radius:
         return None
     others = [other for other in seen if not other.is_white]
     return _beaten(one, others, "weaker-than-black-box", FAR, WEAKER)
@@ -172,7 +172,7 @@ def _weaker(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
 
 def _single(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
     """One step of the same norm is clearly closer than many."""
-    if not one.is_iterative:
+    if not one.is_iterative or one.attack.fixed_radius:
         return None
     others = [o for o in seen if o.is_single_step and o.attack.norm is one.attack.norm]
     return _beaten(one, others, "single-step-better", CLEARLY, BETTER)
@@ -183,9 +183,11 @@ def _no_success(one: _Seen, seen: Sequence[_Seen]) -> Flag | None:
     nothing = np.isinf(one.delta[one.attacked])
     if not nothing.mean() > FAILING:
         return None
-    # One step, a blur or random noise can miss without anything being hidden from them.
+    # One step, a blur or random noise can miss without anything being hidden from them, and
+    # within a fixed radius there may be nothing.
+    masking = one.is_iterative and not one.attack.fixed_radius
     measured = f"on {_percent(nothing.mean())}"
-    return _flag(one, "no-success", nothing, measured, is_masking=one.is_iterative)
+    return _flag(one, "no-success", nothing, measured, is_masking=masking)
 
 
 RULES: tuple[Callable[[_Seen, Sequence[_Seen]], Flag | None], ...] = (

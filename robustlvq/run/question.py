@@ -116,6 +116,7 @@ class Question:
             "box": spec.box,
             "implementation": qualified_name(variant.factory),
             "version": variant.version,
+            "fixed_radius": variant.fixed_radius,
             "config": as_mapping(attack.config),
         }
 

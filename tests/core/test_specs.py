@@ -147,6 +147,12 @@ def assert_only_it_is_unavailable(registry: Registry) -> str:
         (AttackSpec, {"order": None}, "order = None must be an int"),
         (AttackSpec, {"version": True}, "version = True must be an int"),
         (AttackSpec, {"extra": "no"}, "extra = 'no' must be True or False"),
+        (AttackSpec, {"fixed_radius": 1}, "fixed_radius = 1 must be True or False"),
+        (
+            AttackSpec,
+            {"profiles": {"foolbox": Variant("a:b", fixed_radius="no")}},  # type: ignore[arg-type]
+            "profile 'foolbox': fixed_radius = 'no'",
+        ),
         (AttackSpec, {"family": 3}, "family 3 must be lower case"),
         (AttackSpec, {"family": "all"}, "family 'all' is reserved"),
         (AttackSpec, {"norm": "l2"}, "norm = 'l2' must be a robustlvq.api.Norm"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ class Found:
     vanished: int = 0
     norm: Norm = Norm.L2
     profiles: tuple[str, ...] = ("paper",)
+    fixed_radius: bool = False
 
 
 def record_of(**attacks: Found) -> RunRecord:
@@ -44,7 +45,8 @@ def record_of(**attacks: Found) -> RunRecord:
         arrays = {norm.value: delta for norm in Norm}
         arrays |= {"zero_gradients": zero, "backward": np.where(hit, gradients, 0)}
         cells["m", name] = Cell(arrays)
-        infos.append(AttackInfo(name, found.norm, box, profiles=found.profiles))  # type: ignore[arg-type]
+        info = AttackInfo(name, found.norm, box, profiles=found.profiles)  # type: ignore[arg-type]
+        infos.append(replace(info, fixed_radius=found.fixed_radius))
     return RunRecord(
         path=Path("x.db"),
         header={"id": "x", "status": "complete", "config": {"profile": "paper"}},
@@ -162,6 +164,25 @@ def test_nothing_found_is_a_sign_only_for_searches_with_many_gradients() -> None
     assert flags_of(s=Found(missed, STEP)) == [("s", "no-success", False)]
     assert flags_of(b=Found(missed, BLACK)) == [("b", "no-success", False)]
     assert flags_of(i=Found([1.0] * 999 + [INF])) == []
+
+
+def test_finding_nothing_within_a_fixed_radius_is_no_sign() -> None:
+    within = [INF] * 9 + [0.2]
+    for fixed in (False, True):
+        flags = find_flags(
+            record_of(
+                pgd=Found(within, WHITE, fixed_radius=fixed),
+                walk=Found([0.4] * 10, BLACK),
+                step=Found([0.5] * 10, STEP),
+            )
+        )
+        kinds = [(flag.kind, flag.is_masking) for flag in flags if flag.attack == "pgd"]
+        assert all(is_masking is not fixed for _, is_masking in kinds), kinds
+        if fixed:
+            assert kinds == [("no-success", False)]
+        else:
+            assert "weaker-than-black-box" in dict(kinds)
+            assert "single-step-better" in dict(kinds)
 
 
 def test_what_is_explained_needs_no_information() -> None:
