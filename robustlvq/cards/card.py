@@ -31,7 +31,7 @@ LONGEST = 400
 MOST = 50
 """Entries of a mapping or list in a weight file that are shown."""
 
-DEPTH = 3
+DEPTH = 5
 """How deep such mappings and lists are shown."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ def sections(card: ModelCard) -> Iterator[Section]:
     yield Section(card.name, [*_model(card), *_weights(card)])
     if card.origin == "none":
         if card.recipe is not None:
-            yield Section("How it would be made", [("recipe", _values(card.recipe) or "defaults")])
+            yield Section("How it would be made", list(_recipe(card.recipe)))
         return
     if card.origin != "ready":
         yield Section("How it was made", list(_made(card)))
@@ -205,7 +205,7 @@ def _made(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "samples", MISSING if samples is None else f"{samples:,}"
     yield "held out", _held_out(card, excluded)
     recipe = card.fact("recipe", dict)
-    yield "recipe", MISSING if recipe is None else _values(_said(recipe)) or "defaults"
+    yield from _recipe(recipe)
     seed = card.fact("seed", int)
     yield "seed", MISSING if seed is None else str(seed)
     epochs, kept = card.fact("epochs", int), card.fact("best_epoch", int)
@@ -219,6 +219,26 @@ def _made(card: ModelCard) -> Iterator[tuple[str, str]]:
     for key, value in card.facts.items():
         if key not in NAMED:
             yield key, _value(value)
+
+
+def _recipe(recipe: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    said = _said(recipe or {})
+    stages = said.get("stages")
+    if isinstance(stages, list) and all(map(_is_stage, stages)):
+        del said["stages"]
+    else:
+        stages = []
+    yield "recipe", MISSING if recipe is None else _values(said) or "defaults"
+    for stage in stages:
+        changes = {key: value for key, value in stage.items() if value not in (None, {})}
+        changes.pop("after")
+        if changes.get("objective") == "":
+            changes["objective"] = "the model's own"
+        yield f"epoch {stage['after'] + 1} on", _values(changes) or "as before"
+
+
+def _is_stage(value: Any) -> bool:
+    return isinstance(value, dict) and type(value.get("after")) is int
 
 
 def _held_out(card: ModelCard, excluded: int | None) -> str:
@@ -340,7 +360,7 @@ def _values(values: Any) -> str:
     return ", ".join(f"{key} {_value(value)}" for key, value in values.items())
 
 
-def _said(values: dict[str, Any]) -> dict[str, Any]:
+def _said(values: Mapping[str, Any]) -> dict[str, Any]:
     """Without the values that are empty."""
     return {key: value for key, value in values.items() if value or value == 0}
 

@@ -98,6 +98,24 @@ def test_facts_of_wrong_kinds_are_not_recorded(tmp_path: Path, registry: Registr
     json.dumps(card.to_json(), allow_nan=False)
 
 
+def test_stages_of_a_recipe(tmp_path: Path, registry: Registry) -> None:
+    stages = [
+        {"after": 1, "learning_rate": None, "options": {"steps": 7}},
+        {"after": 9, "objective": ""},
+    ]
+    recipe = {"epochs": 12, "stages": stages}
+    card = model_card(str(save(tmp_path / "w.safetensors", {"recipe": recipe})), registry)
+    told = lines(str(card))
+    assert told["recipe"] == "epochs 12"
+    assert told["epoch 2 on"] == "options (steps 7)"
+    assert told["epoch 10 on"] == "objective the model's own"
+    assert card.to_json()["made"]["recipe"]["stages"] == stages
+
+    odd = {"recipe": {"stages": [{"after": "soon"}, 3]}}
+    told = lines(str(model_card(str(save(tmp_path / "odd.safetensors", odd)), registry)))
+    assert told["recipe"] == "stages (after soon), 3"
+
+
 def test_nothing_in_a_header_reaches_the_terminal(tmp_path: Path, registry: Registry) -> None:
     evil = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202etxt\r[red]x[/red]\nSHA-256  0"
     facts = {
