@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+import robustlvq
 from robustlvq.api import as_mapping, evaluate
 from robustlvq.core.identity import architecture_of
 from robustlvq.core.loading import open_model
@@ -48,6 +50,15 @@ def test_the_header_says_how_they_were_made(name: str) -> None:
     assert facts["samples"] < 60_000 - facts["excluded"] + 1
     assert facts["test_accuracy"] >= SHIPPED[name]
     assert {"seed", "recipe", "version", "epochs", "validation_accuracy", "date"} <= facts.keys()
+
+
+@pytest.mark.parametrize(("name", "floor"), [("gtlvq", 0.134), ("gtlvq-10", 0.145), ("cnn", 0.104)])
+def test_adversarials_are_not_as_near_as_after_training_with_augmentation(
+    name: str, floor: float
+) -> None:
+    """Medians of the trials with the same attack and images: docs/training.md."""
+    result = robustlvq.bench(models=name, attacks="bim-linf", samples=30)
+    assert np.median(result.distances[name, "bim-linf"]) > floor
 
 
 def test_they_are_small() -> None:

@@ -31,7 +31,7 @@ LONGEST = 400
 MOST = 50
 """Entries of a mapping or list in a weight file that are shown."""
 
-DEPTH = 5
+DEPTH = 7
 """How deep such mappings and lists are shown."""
 
 

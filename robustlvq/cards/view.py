@@ -37,6 +37,9 @@ NAMED = frozenset(
 )
 """The facts that have a line of their own; others are printed as they are."""
 
+OF_PLATEAUS = frozenset({"decay", "patience", "threshold", "min_learning_rate"})
+"""What a recipe says that only the schedule "plateau" uses."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -223,22 +226,25 @@ def _made(card: ModelCard) -> Iterator[tuple[str, str]]:
 
 def _recipe(recipe: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     said = _said(recipe or {})
-    stages = said.get("stages")
-    if isinstance(stages, list) and all(map(_is_stage, stages)):
-        del said["stages"]
-    else:
-        stages = []
+    stages = said.pop("stages", None)
+    if said.get("schedule") in ("linear", "cosine"):
+        said = {key: value for key, value in said.items() if key not in OF_PLATEAUS}
     yield "recipe", MISSING if recipe is None else _values(said) or "defaults"
-    for stage in stages:
-        changes = {key: value for key, value in stage.items() if value not in (None, {})}
-        changes.pop("after")
-        if changes.get("objective") == "":
-            changes["objective"] = "the model's own"
-        yield f"epoch {stage['after'] + 1} on", _values(changes) or "as before"
+    for stage in stages if isinstance(stages, list) else filter(None, [stages]):
+        yield "stage", _stage(stage)
 
 
-def _is_stage(value: Any) -> bool:
-    return isinstance(value, dict) and type(value.get("after")) is int
+def _stage(stage: Any) -> str:
+    after = stage.get("after") if isinstance(stage, dict) else None
+    if type(after) is not int or after < 1:
+        return _value(stage)
+    empty = {"objective": "the model's own", "options": "defaults"}
+    changes = {
+        key: empty.get(key, value) if value in ("", {}) else value
+        for key, value in stage.items()
+        if key != "after" and value is not None
+    }
+    return f"from epoch {after + 1}: {_values(changes) or 'as before'}"
 
 
 def _held_out(card: ModelCard, excluded: int | None) -> str:
@@ -250,7 +256,8 @@ def _held_out(card: ModelCard, excluded: int | None) -> str:
     recipe = card.fact("recipe", dict) or {}
     share = recipe.get("validation")
     if isinstance(share, float) and 0 < share < 1:
-        parts.append(f"{_percent(share)} of the rest, to choose the epoch")
+        why = "watch the training" if recipe.get("keep") == "last" else "choose the epoch"
+        parts.append(f"{_percent(share)} of the rest, to {why}")
     if not parts:
         return MISSING
     return "; ".join(filter(None, parts)) or "nothing"

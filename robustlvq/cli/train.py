@@ -90,6 +90,7 @@ def train(
     from robustlvq.core.paths import trained_weights
     from robustlvq.run.models import choose_device
     from robustlvq.training import train_model
+    from robustlvq.training.checkpoint import checkpoint_path
 
     with Display(name) as display:
         try:
@@ -108,6 +109,9 @@ def train(
                 on_epoch=display.show,
             )
         except KeyboardInterrupt as error:
+            if not checkpoint_path(output or trained_weights(name)).exists():
+                message = "stopped before the first epoch was done; the same command starts again"
+                raise Cancelled(message) from error
             again = "the same command without --fresh" if fresh else "the same command"
             raise Cancelled(f"stopped; {again} goes on from the last finished epoch") from error
     accuracy = (

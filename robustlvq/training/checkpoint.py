@@ -17,7 +17,7 @@ from robustlvq.training.config import TrainConfig
 from robustlvq.training.log import EpochReport
 from robustlvq.training.schedule import stage_of
 
-__all__ = ["Progress", "read_checkpoint", "write_checkpoint"]
+__all__ = ["Progress", "checkpoint_path", "read_checkpoint", "write_checkpoint"]
 
 
 @dataclass
@@ -88,6 +88,11 @@ class Progress:
             new = config.stages[stage].learning_rate
             self.rate = self.rate if new is None else new
             self.lowest, self.stale = inf, 0
+
+
+def checkpoint_path(weights: Path) -> Path:
+    """Where the state of the training of a weight file is saved after every epoch."""
+    return weights.with_name(weights.name + ".checkpoint")
 
 
 def write_checkpoint(path: Path, key: str, progress: Progress) -> None:

@@ -21,6 +21,7 @@ from robustlvq.core.registry import Registry
 from robustlvq.core.weights import Weights, save_weights
 from robustlvq.data import open_dataset
 from robustlvq.errors import OutputError, UsageError
+from robustlvq.training.checkpoint import checkpoint_path
 from robustlvq.training.config import TrainConfig
 from robustlvq.training.lock import only_one
 from robustlvq.training.log import EpochReport
@@ -110,7 +111,7 @@ def train_model(
     model_config = spec.configure(model_overrides or {})
     path = _free_path(output or trained_weights(name), force)
     make_dir(path.parent)
-    checkpoint = path.with_name(path.name + ".checkpoint")
+    checkpoint = checkpoint_path(path)
     module = spec.build(model_config)
     as_trainable(module)
     # The test split as well, before it is trained for hours.

@@ -100,20 +100,52 @@ def test_facts_of_wrong_kinds_are_not_recorded(tmp_path: Path, registry: Registr
 
 def test_stages_of_a_recipe(tmp_path: Path, registry: Registry) -> None:
     stages = [
-        {"after": 1, "learning_rate": None, "options": {"steps": 7}},
-        {"after": 9, "objective": ""},
+        {"after": 1, "learning_rate": None, "options": {"steps": [7, 2]}},
+        {"after": 9, "objective": "", "options": {}},
+        {"after": 99},
     ]
-    recipe = {"epochs": 12, "stages": stages}
+    recipe = {"epochs": 120, "keep": "last", "validation": 0.05, "stages": stages}
     card = model_card(str(save(tmp_path / "w.safetensors", {"recipe": recipe})), registry)
+    shown = [line[2:].partition("  ") for line in str(card).splitlines()]
+    assert [value.strip() for label, _, value in shown if label == "stage"] == [
+        "from epoch 2: options (steps 7×2)",
+        "from epoch 10: objective the model's own, options defaults",
+        "from epoch 100: as before",
+    ]
     told = lines(str(card))
-    assert told["recipe"] == "epochs 12"
-    assert told["epoch 2 on"] == "options (steps 7)"
-    assert told["epoch 10 on"] == "objective the model's own"
+    assert "stages" not in told["recipe"]
+    assert told["held out"].endswith("5 % of the rest, to watch the training")
     assert card.to_json()["made"]["recipe"]["stages"] == stages
 
-    odd = {"recipe": {"stages": [{"after": "soon"}, 3]}}
-    told = lines(str(model_card(str(save(tmp_path / "odd.safetensors", odd)), registry)))
-    assert told["recipe"] == "stages (after soon), 3"
+
+@pytest.mark.parametrize(
+    ("stages", "told"),
+    [
+        ([{"after": -5}], "(after -5)"),
+        ([{"after": True}], "(after yes)"),
+        ([3], "3"),
+        ("soon", "soon"),
+        ([{"after": 2**80}], "(after 1208925819614629174706176)"),
+    ],
+)
+def test_stages_that_are_none(
+    stages: object, told: str, tmp_path: Path, registry: Registry
+) -> None:
+    odd = save(tmp_path / "w.safetensors", {"recipe": {"stages": stages}})
+    assert lines(str(model_card(str(odd), registry)))["stage"] == told
+
+
+def test_a_recipe_without_plateaus_does_not_mention_them(
+    tmp_path: Path, registry: Registry
+) -> None:
+    recipe = {"decay": 0.5, "patience": 4, "learning_rate": 0.1}
+    for schedule, told in (
+        ("linear", "learning_rate 0.1, schedule linear"),
+        ("plateau", "decay 0.5, learning_rate 0.1, patience 4, schedule plateau"),
+    ):
+        made = {"recipe": {**recipe, "schedule": schedule}}
+        card = model_card(str(save(tmp_path / f"{schedule}.safetensors", made)), registry)
+        assert lines(str(card))["recipe"] == told
 
 
 def test_nothing_in_a_header_reaches_the_terminal(tmp_path: Path, registry: Registry) -> None:

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from robustlvq.cli import app
+from robustlvq.core.paths import trained_weights
 from robustlvq.core.weights import Weights, save_weights
+from robustlvq.training.checkpoint import checkpoint_path
 
 
 def errors(text):
@@ -334,8 +336,12 @@ def test_ctrl_c_outside_the_work_says_stopped(robustlvq, monkeypatch):
     monkeypatch.setattr("robustlvq.benchmark.open_result", interrupt)
     assert robustlvq("show") == (130, "", "stopped\n")
     monkeypatch.setattr("robustlvq.training.train_model", interrupt)
-    message = "stopped; the same command goes on from the last finished epoch\n"
+    message = "stopped before the first epoch was done; the same command starts again\n"
     assert robustlvq("train", "half") == (130, "", message)
+    checkpoint = checkpoint_path(trained_weights("half"))
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.touch()
+    assert "command goes on from the last finished epoch" in robustlvq("train", "half")[2]
     assert "without --fresh" in robustlvq("train", "half", "--fresh")[2]
 
 
