@@ -1,6 +1,7 @@
-"""The result files in ``docs/results/certificates``: make them, and the tables that show them.
+"""The result files in ``docs/results``: make them, and the tables that show them.
 
     python docs/results.py pack FOLDER     # from the CSV files of robustlvq certify --out
+    python docs/results.py pack FOLDER docs/results/zoo              # into another folder
     python docs/results.py summary         # the table of the README beside them
     python docs/results.py table1 LEDGER   # Table 1: the paper, our attacks, the truth
 
@@ -26,13 +27,13 @@ ROBUST = ("glvq-robust", "gtlvq-robust")
 STATUS = ("misclassified", "exact", "interval", "infeasible")
 
 
-def pack(source: Path) -> None:
+def pack(source: Path, into: Path = FOLDER) -> None:
     """Write ``MODEL-NORM.npz`` for each ``MODEL-NORM.csv``: sample, lower, upper, status."""
     for path in sorted(source.glob("*.csv")):
         with path.open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         np.savez_compressed(
-            FOLDER / f"{path.stem}.npz",
+            into / f"{path.stem}.npz",
             allow_pickle=False,
             sample=np.array([row["sample"] for row in rows], dtype=np.int16),
             lower=np.array([row["lower"] for row in rows], dtype=np.float64),
@@ -141,7 +142,7 @@ def _known(lower: Any, upper: Any, limit: float, norm: Norm) -> str:
 
 def main(command: str, *arguments: str) -> None:
     if command == "pack":
-        pack(Path(arguments[0]))
+        pack(*map(Path, arguments))
     else:
         print("\n".join(summary() if command == "summary" else table1(*arguments)))
 

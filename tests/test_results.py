@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from robustlvq.api import Norm
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "results" / "certificates"
+ZOO = ROOT / "docs" / "results" / "zoo"
 FILES = sorted(FOLDER.glob("*.npz"))
 
 
@@ -27,7 +29,32 @@ def test_the_table_is_that_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None
         assert any(line.startswith(row) for line in lines), row
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.stem))
+def test_the_worst_cases_of_the_zoo_are_those_of_the_files() -> None:
+    with (ZOO / "table1.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["attack"] == "worst-case"]
+    attacked = {(row["model"], row["norm"]): float(row["median"]) for row in rows}
+    shown = {}
+    for line in (ZOO / "README.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `"):
+            cells = [cell.strip(" `") for cell in line.strip("|").split("|")]
+            shown[cells[0]] = dict(zip(("l2", "linf", "l0"), cells[2::2], strict=True))
+    assert len(shown) == 8
+    for model, cells in shown.items():
+        exact = ZOO / f"{model}-l2.npz"
+        if exact.exists():
+            with np.load(exact, allow_pickle=False) as found:
+                assert (len(found["sample"]), (found["status"] != 2).all()) == (1000, True)
+                assert cells["l2"] == f"{np.median(found['upper']):.3f}"
+                assert np.median(found["upper"]) <= attacked[model, "l2"]
+        elif model != "madry":
+            assert cells["l2"] == f"{attacked[model, 'l2']:.2f}"
+        assert cells["linf"] == f"{attacked[model, 'linf']:.3f}"
+        assert cells["l0"] == f"{attacked[model, 'l0']:.0f}"
+
+
+@pytest.mark.parametrize(
+    "path", [*FILES, *sorted(ZOO.glob("*.npz"))], ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
 def test_a_file_is_consistent(path: Path) -> None:
     with np.load(path, allow_pickle=False) as file:
         sample, lower, upper, status = (file[key] for key in ("sample", "lower", "upper", "status"))

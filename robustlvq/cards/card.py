@@ -32,7 +32,10 @@ MOST = 50
 """Entries of a mapping or list in a weight file that are shown."""
 
 DEPTH = 7
-"""How deep such mappings and lists are shown."""
+"""How deep such mappings and lists are shown, as options in the stages of a recipe are."""
+
+LARGEST = 20_000
+"""Characters of all such values together; where there are more, they are shown less deep."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -222,7 +225,11 @@ def _recipe(spec: ModelSpec, registry: Registry) -> Mapping[str, Any] | None:
 
 
 def _bounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = _shown_value(values, DEPTH)
+    found: dict[str, Any] = {}
+    for depth in range(DEPTH, 0, -1):
+        found = _shown_value(values, depth)
+        if len(str(found)) <= LARGEST:
+            break
     return found
 
 

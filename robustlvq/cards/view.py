@@ -14,6 +14,14 @@ from rich.text import Text
 from robustlvq.api import Norm, as_mapping
 from robustlvq.cards.card import ModelCard, Origin
 from robustlvq.cards.file import Attacked, Certified, certify_command
+from robustlvq.cards.wording import (
+    distance,
+    duration,
+    entries,
+    in_words,
+    percent,
+    without_empty,
+)
 from robustlvq.errors import printable
 
 __all__ = ["limits", "plain_text", "rich_table", "sections", "to_json", "use"]
@@ -144,7 +152,7 @@ def limits(card: ModelCard) -> str:
     groups: dict[tuple[int, str], list[str]] = {}
     for norm, found in best.items():
         words = "" if (found.samples, found.dataset) in groups else " are or can be made wrong"
-        what = f"{_percent(1 - found.share)}{words} within {norm.symbol} {found.threshold:g}"
+        what = f"{percent(1 - found.share)}{words} within {norm.symbol} {found.threshold:g}"
         groups.setdefault((found.samples, found.dataset), []).append(what)
     parts = [
         f"of {samples:,} samples of {dataset}, {', '.join(shares)}"
@@ -183,7 +191,7 @@ def _weaknesses(card: ModelCard) -> Iterator[_Weakness]:
 def _model(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "summary", card.summary
     yield "architecture", printable(card.architecture)
-    yield "values", _values(card.configuration) or "none"
+    yield "values", entries(card.configuration) or "none"
     if card.parameters is not None:
         yield "parameters", f"{card.parameters:,}"
 
@@ -215,36 +223,36 @@ def _made(card: ModelCard) -> Iterator[tuple[str, str]]:
     trained = MISSING if epochs is None else f"{epochs:,} trained"
     yield "epochs", trained if kept is None else f"{trained}, number {kept:,} is kept"
     seconds = card.fact("seconds", float, int)
-    yield "training time", MISSING if seconds is None else _time(seconds)
+    yield "training time", MISSING if seconds is None else duration(seconds)
     for label, key in (("date", "date"), ("device", "device"), ("torch", "torch")):
         yield label, card.fact(key, str) or MISSING
     yield "robustlvq", card.fact("version", str) or MISSING
     for key, value in card.facts.items():
         if key not in NAMED:
-            yield key, _value(value)
+            yield key, in_words(value)
 
 
 def _recipe(recipe: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
-    said = _said(recipe or {})
-    stages = said.pop("stages", None)
+    said = without_empty(recipe or {})
+    stages = said.pop("stages", [])
     if said.get("schedule") in ("linear", "cosine"):
         said = {key: value for key, value in said.items() if key not in OF_PLATEAUS}
-    yield "recipe", MISSING if recipe is None else _values(said) or "defaults"
-    for stage in stages if isinstance(stages, list) else filter(None, [stages]):
+    yield "recipe", MISSING if recipe is None else entries(said) or "defaults"
+    for stage in stages if isinstance(stages, list) else [stages]:
         yield "stage", _stage(stage)
 
 
 def _stage(stage: Any) -> str:
     after = stage.get("after") if isinstance(stage, dict) else None
     if type(after) is not int or after < 1:
-        return _value(stage)
+        return in_words(stage)
     empty = {"objective": "the model's own", "options": "defaults"}
     changes = {
         key: empty.get(key, value) if value in ("", {}) else value
         for key, value in stage.items()
         if key != "after" and value is not None
     }
-    return f"from epoch {after + 1}: {_values(changes) or 'as before'}"
+    return f"from epoch {after + 1}: {entries(changes) or 'as before'}"
 
 
 def _held_out(card: ModelCard, excluded: int | None) -> str:
@@ -257,7 +265,7 @@ def _held_out(card: ModelCard, excluded: int | None) -> str:
     share = recipe.get("validation")
     if isinstance(share, float) and 0 < share < 1:
         why = "watch the training" if recipe.get("keep") == "last" else "choose the epoch"
-        parts.append(f"{_percent(share)} of the rest, to {why}")
+        parts.append(f"{percent(share)} of the rest, to {why}")
     if not parts:
         return MISSING
     return "; ".join(filter(None, parts)) or "nothing"
@@ -265,9 +273,9 @@ def _held_out(card: ModelCard, excluded: int | None) -> str:
 
 def _accuracy(card: ModelCard) -> Iterator[tuple[str, str]]:
     test, validation = _share(card, "test_accuracy"), _share(card, "validation_accuracy")
-    yield "test split", MISSING if test is None else _percent(test)
+    yield "test split", MISSING if test is None else percent(test)
     of = " of the training inputs held out"
-    yield "validation", MISSING if validation is None else f"{_percent(validation)}{of}"
+    yield "validation", MISSING if validation is None else f"{percent(validation)}{of}"
 
 
 def _share(card: ModelCard, key: str) -> float | None:
@@ -301,11 +309,11 @@ def _robustness(card: ModelCard) -> Iterator[Section]:
 
 def _run(run: Attacked, card: ModelCard) -> Iterator[tuple[str, str]]:
     if run.clean_accuracy is not None:
-        yield "clean", f"accuracy {_percent(run.clean_accuracy)}"
+        yield "clean", f"accuracy {percent(run.clean_accuracy)}"
     for norm, score in run.scores().items():
-        text = f"worst-case median {_distance(score.median)}"
+        text = f"worst-case median {distance(score.median)}"
         if score.accuracy is not None:
-            text += f"; threshold accuracy {_percent(score.accuracy)} at {score.threshold:g}"
+            text += f"; threshold accuracy {percent(score.accuracy)} at {score.threshold:g}"
         yield norm.symbol, text
         count = f"{len(score.attacks)} attacks: " if len(score.attacks) > 1 else ""
         yield "", f"by {count}{', '.join(score.attacks)}"
@@ -323,15 +331,15 @@ def _run(run: Attacked, card: ModelCard) -> Iterator[tuple[str, str]]:
 
 def _proofs(own: Sequence[Certified], card: ModelCard) -> Iterator[tuple[str, str]]:
     for each in own:
-        low, high = _distance(each.median_lower), _distance(each.median_upper)
+        low, high = distance(each.median_lower), distance(each.median_upper)
         exact = f"{low} (exact)" if each.known == 1 else low if low == high else f"{low} to {high}"
         text = f"median {exact}"
-        text += "" if each.known == 1 else f", {_percent(each.known)} of distances known"
+        text += "" if each.known == 1 else f", {percent(each.known)} of distances known"
         if each.certified_accuracy is not None and each.accuracy_at_most is not None:
-            text += f"; certified accuracy {_percent(each.certified_accuracy)}"
+            text += f"; certified accuracy {percent(each.certified_accuracy)}"
             # Where it is all that can be, this is the robust accuracy itself.
             if each.certified_accuracy != each.accuracy_at_most:
-                text += f" (of at most {_percent(each.accuracy_at_most)})"
+                text += f" (of at most {percent(each.accuracy_at_most)})"
             text += f" at {each.threshold:g}"
         yield each.norm.symbol, text
     dates = [(each.date, f"robustlvq {each.robustlvq}" if each.robustlvq else "") for each in own]
@@ -361,47 +369,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _values(values: Any) -> str:
-    return ", ".join(f"{key} {_value(value)}" for key, value in values.items())
-
-
-def _said(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the values that are empty."""
-    return {key: value for key, value in values.items() if value or value == 0}
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"({_values(value)})"
-    if isinstance(value, list):
-        return "×".join(map(_value, value)) if _is_shape(value) else ", ".join(map(_value, value))
-    if isinstance(value, float):
-        return f"{value:g}"
-    words = {"None": "none", "True": "yes", "False": "no"}
-    return words.get(str(value), str(value))
-
-
-def _is_shape(value: Sequence[Any]) -> bool:
-    return len(value) > 1 and all(isinstance(side, int) for side in value)
-
-
-def _percent(share: float) -> str:
-    """In percent, never rounded to none or all."""
-    if 0 < share < 0.0001:
-        return "under 0.01 %"
-    if 0.9999 < share < 1:
-        return "over 99.99 %"
-    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"
-
-
-def _distance(value: float) -> str:
-    return "∞" if math.isinf(value) else f"{value:.3g}"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 600:
-        return f"{seconds:.3g} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -156,6 +156,7 @@ def test_nothing_in_a_header_reaches_the_terminal(tmp_path: Path, registry: Regi
         evil: evil,
         "recipe": {evil: [evil, {"deep": {"deeper": {"deepest": [evil] * 9}}}]},
         "more": list(range(10**5)),
+        "wide": [[[[7] * 20] * 20] * 20] * 20,
         "seconds": 10**400,
         "samples": 10**400,
         "stages": {str(number): number for number in range(1000)},
