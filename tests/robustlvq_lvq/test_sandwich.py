@@ -24,7 +24,7 @@ def test_no_attack_is_closer_than_what_is_proved(norm: Norm, tmp_path: Path) -> 
     result = robustlvq.bench(
         "glvq,gmlvq,gtlvq",
         ATTACKS[norm],
-        samples=8,
+        samples=5,
         attack_options=FEW if norm is Norm.L2 else {},
         ledger=tmp_path / "ledger.db",
         workers=1,
@@ -40,7 +40,7 @@ def test_no_attack_is_closer_than_what_is_proved(norm: Norm, tmp_path: Path) -> 
         assert len(each.attacks) == ATTACKS[norm].count(",") + 1
         for delta in each.attacks.values():
             searched = delta > 0
-            assert searched.sum() >= 4
+            assert searched.sum() >= 3
             assert (delta >= each.lower * (1 - 1e-6))[searched].all()
             assert (delta >= each.exact * (1 - 1e-6))[searched & each.known].all()
         # These are the certified points, up to what float32 needs.

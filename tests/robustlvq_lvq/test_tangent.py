@@ -89,7 +89,7 @@ def check(problem: Problem, norm: Norm, others: np.ndarray) -> None:
 
 @pytest.mark.parametrize("norm", Norm)
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_no_point_refutes_a_bound(norm: Norm, seed: int) -> None:
     problem = Problem(seed)
     everywhere = problem.random.uniform(size=(4000, problem.n))
