@@ -52,6 +52,8 @@ class TrainConfig(Config):
         epochs: The most epochs to train.
         batch_size: Samples per step of Adam.
         learning_rate: Of Adam, at the start.
+        weight_decay: Half of it times the sum of the squared parameters is added to what is
+            minimised, before Adam scales the gradients.
         schedule: "plateau" lowers the rate when the training loss stays where it is; "cosine"
             and "linear" let it fall to 0 with every step, from the start, or a stage that
             gives a rate, to the next such stage or the end.
@@ -79,6 +81,7 @@ class TrainConfig(Config):
     epochs: int = 150
     batch_size: int = 128
     learning_rate: float = 0.01
+    weight_decay: float = 0.0
     schedule: Literal["plateau", "cosine", "linear"] = "plateau"
     decay: float = 0.5
     patience: int = 4
@@ -98,6 +101,7 @@ class TrainConfig(Config):
             "epochs": (1, 1e6),
             "batch_size": (1, 1e9),
             "learning_rate": (1e-12, 1e3),
+            "weight_decay": (0, 1e3),
             "decay": (1e-6, 1),
             "patience": (0, 1e6),
             "threshold": (0, 1),

@@ -94,7 +94,9 @@ def train(
         if progress is None:
             trainable.initialise(x[kept], y[kept], config.seed)
         module.to(device)
-        optimiser = torch.optim.Adam(module.parameters(), lr=config.learning_rate)
+        optimiser = torch.optim.Adam(
+            module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
         if progress is None:
             progress = Progress(best=_state(module), rate=config.learning_rate)
         else:

@@ -154,6 +154,26 @@ def test_a_full_disk_leaves_no_part_of_a_checkpoint(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("weight_decay", "step"), [(0.0, 0.0), (0.1, 0.01), (10.0, 0.01)])
+def test_weight_decay_is_part_of_the_gradient_that_adam_scales(
+    weight_decay: float, step: float
+) -> None:
+    class Flat(GLVQ):
+        def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return 0 * self.prototypes.sum()
+
+    module = Flat(GLVQConfig(2, 2, SHAPE))
+    once = {"epochs": 1, "batch_size": 1000, "validation": 0, "weight_decay": weight_decay}
+    start = fresh("glvq")
+    assert isinstance(start, GLVQ)
+    everything = torch.from_numpy(bars().x), torch.from_numpy(bars().y)
+    start.initialise(*everything, 0)
+    train(module, bars(), TrainConfig(**once, learning_rate=0.01))
+    # The first step of Adam is the rate times the sign of the gradient, however small it is.
+    expected = start.prototypes - step * start.prototypes.sign()
+    torch.testing.assert_close(module.prototypes, expected, rtol=0, atol=1e-5)
+
+
 def test_a_loss_without_a_gradient_is_named() -> None:
     class Constant(GLVQ):
         def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -179,7 +199,14 @@ def test_a_loss_that_is_not_finite_ends_training_with_its_cause() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"epochs": 0}, {"decay": 0.0}, {"validation": 1.0}, {"rotation": -1.0}, {"seed": -1}],
+    [
+        {"epochs": 0},
+        {"weight_decay": -1.0},
+        {"decay": 0.0},
+        {"validation": 1.0},
+        {"rotation": -1.0},
+        {"seed": -1},
+    ],
 )
 def test_impossible_recipes_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="training: "):
