@@ -312,6 +312,8 @@ def _run(run: Attacked, card: ModelCard) -> Iterator[tuple[str, str]]:
         yield "clean", f"accuracy {percent(run.clean_accuracy)}"
     for norm, score in run.scores().items():
         text = f"worst-case median {distance(score.median)}"
+        if math.isinf(score.median):
+            text += " (nothing found for half of them)"
         if score.accuracy is not None:
             text += f"; threshold accuracy {percent(score.accuracy)} at {score.threshold:g}"
         yield norm.symbol, text

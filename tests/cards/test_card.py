@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,18 @@ def measured(path: Path) -> CardFile:
     run = {**RUN, "norms": norms, "masking": {"fgsm": "vanishing-gradient"}}
     run |= {"asked": ("all",), "data": "mnist", "clean_accuracy": 0.6}
     return CardFile(digest, (Attacked(**run),), (Certified(**proof),), "CC0-1.0")
+
+
+def test_an_infinite_median_is_what_was_not_found(tmp_path: Path, registry: Registry) -> None:
+    path = save(tmp_path / "w.safetensors", FACTS)
+    file = measured(path)
+    endless = {"attacks": ["pgd-linf"], "median": float("inf"), "threshold": 0.3, "accuracy": 0.9}
+    run = replace(file.attacks[0], norms={"linf": endless}, masking={})
+    write_card(card_path(path), replace(file, attacks=(run,)))
+    told = lines(str(model_card(str(path), registry)))
+    assert told["L∞"] == (
+        "worst-case median ∞ (nothing found for half of them); threshold accuracy 90 % at 0.3"
+    )
 
 
 def test_what_was_measured_is_shown(tmp_path: Path, registry: Registry) -> None:
