@@ -132,10 +132,15 @@ class Cancelled(RobustLVQError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most similar to ``name``, ignoring case, or None if none is similar."""
+    """The known name most similar to ``name``, ignoring case, or None if none is similar.
+
+    Letters that changed places are more likely than one that is missing.
+    """
+    folded = name.casefold()
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    matches = get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.5)
-    return by_folded[matches[0]] if matches else None
+    matches = get_close_matches(folded, list(by_folded), n=3, cutoff=0.5)
+    swapped = [match for match in matches if sorted(match) == sorted(folded)]
+    return by_folded[(swapped or matches)[0]] if matches else None
 
 
 def shown(value: object) -> str:

@@ -48,6 +48,8 @@ def test_unknown_names_are_answered_with_the_nearest():
 
 def test_nearest_ignores_case_and_gives_up_on_nonsense():
     assert nearest("GLVQ", ["glvq", "gmlvq"]) == "glvq"
+    assert nearest("gltvq", ["glvq", "gmlvq", "gtlvq"]) == "gtlvq"
+    assert nearest("glv", ["glvq", "gmlvq", "gtlvq"]) == "glvq"
     assert nearest("xyz", ["glvq", "gmlvq"]) is None
 
 
