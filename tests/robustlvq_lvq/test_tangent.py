@@ -102,7 +102,7 @@ def test_no_point_refutes_a_bound(norm: Norm, seed: int) -> None:
 
 @pytest.mark.parametrize("norm", Norm)
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_no_point_of_a_dense_grid_refutes_a_bound(norm: Norm, seed: int) -> None:
     problem = Problem(seed, n=2)
     ticks = np.linspace(0, 1, 301)

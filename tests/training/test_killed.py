@@ -27,7 +27,7 @@ def lines(path: Path) -> list[list[str]]:
 @pytest.mark.parametrize("kind", ["plateau", "stages", "cosine"])
 def test_the_same_seed_and_any_kill_give_the_same_weights(kind: str, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
-    command = [sys.executable, "-m", "tests.training.killed", str(tmp_path), kind, "4", str(seed)]
+    command = [sys.executable, "-m", "tests.training.killed", str(tmp_path), kind, "2", str(seed)]
     path = os.pathsep.join(part for part in [str(ROOT), *sys.path] if part)
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
